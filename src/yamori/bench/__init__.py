@@ -1,0 +1,1 @@
+"""Measurements against named peers. Never part of the tests."""

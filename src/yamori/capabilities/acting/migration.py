@@ -1,0 +1,32 @@
+"""Move a running VM to another host of the same family. Encrypted, always; never two running copies."""
+
+from typing import Protocol
+
+from yamori.model.ids import VMId
+from yamori.model.migration import Landing, MigrationStatus, StorageMode
+
+
+class Migration(Protocol):
+    """Promises: whatever fails, exactly one copy runs; a cancelled or failed move leaves the VM running at
+
+    the source; there is no plaintext variant. Unknown id raises NotFound; a landing of another family or on
+    the same host raises Invalid; a VM that is being moved already raises Conflict.
+    """
+
+    async def landing(self, vm: VMId) -> Landing:
+        """As destination: say where the VM may land here. Raises Conflict if it runs here already."""
+        ...
+
+    async def start(
+        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None, key: str
+    ) -> None:
+        """As source: begin the move and return once it is under way. The same ``key`` twice begins it once."""
+        ...
+
+    async def wait(self, vm: VMId) -> MigrationStatus:
+        """As source: wait for the end of the move and say how it ended."""
+        ...
+
+    async def cancel(self, vm: VMId) -> None:
+        """As source: stop the move; the VM goes on at the source. Idempotent."""
+        ...

@@ -1,0 +1,1 @@
+"""Commands, one file each, over the same API as every other face."""

@@ -1,0 +1,1 @@
+"""One folder a hypervisor family. Strangers to one another."""

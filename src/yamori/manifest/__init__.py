@@ -1,0 +1,1 @@
+"""How a driver or a module introduces itself. Strangers' packages come in by the same door as ours."""

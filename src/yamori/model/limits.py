@@ -1,0 +1,49 @@
+"""What may be limited for one VM, and in which unit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class LimitKind(StrEnum):
+    """A quantity that a hypervisor can bound for one VM. One unit each, the same on every hypervisor."""
+
+    CPU_CAP = "cpu_cap"
+    """Cores of CPU time per second of wall time, over all vCPUs of the VM (0.5 = half a core)."""
+    CPU_WEIGHT = "cpu_weight"
+    """Share under contention, relative to an ordinary VM, which has 1.0."""
+    MEMORY = "memory"
+    """Bytes of memory that the guest may use: the balloon's target."""
+    DISK_IOPS = "disk_iops"
+    """Operations per second, reads and writes together, for each disk."""
+    DISK_BANDWIDTH = "disk_bandwidth"
+    """Bytes per second, reads and writes together, for each disk."""
+    NET_IN = "net_in"
+    """Bytes per second towards the guest, for each card."""
+    NET_OUT = "net_out"
+    """Bytes per second from the guest, for each card."""
+
+
+UNITS: Mapping[LimitKind, str] = {
+    LimitKind.CPU_CAP: "cores",
+    LimitKind.CPU_WEIGHT: "shares",
+    LimitKind.MEMORY: "B",
+    LimitKind.DISK_IOPS: "IO/s",
+    LimitKind.DISK_BANDWIDTH: "B/s",
+    LimitKind.NET_IN: "B/s",
+    LimitKind.NET_OUT: "B/s",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What holds for one VM, as read back from the hypervisor.
+
+    A kind in ``values`` holds at that number; ``None`` there means that it is unlimited.
+    A kind in ``unknown`` could not be read; the text says why. A kind is in exactly one of them.
+    ``pinning`` is the set of host CPUs that the VM may run on, None when it may use all.
+    """
+
+    values: Mapping[LimitKind, float | None] = field(default_factory=dict)
+    unknown: Mapping[LimitKind, str] = field(default_factory=dict)
+    pinning: frozenset[int] | None = None

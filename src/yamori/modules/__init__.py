@@ -1,0 +1,1 @@
+"""One folder a security function, written once for every hypervisor."""

@@ -1,0 +1,1 @@
+"""Keys, certificates, signed and chained records."""

@@ -1,0 +1,1 @@
+"""The faces over HTTP: REST with event stream, and the live console."""

@@ -1,0 +1,1 @@
+"""Durable runs of steps: journal, lease, retry, undo. Knows nothing of VMs or hypervisors."""
