@@ -39,6 +39,7 @@ class FleetView:
     """What a module may know of the fleet when it judges or proposes. All plain values, one moment.
 
     ``kinds`` says which limits can be set on each host. ``moving`` are VMs with a run under way.
+    ``drifted`` are VMs under a hold whose limits somebody else has changed since: hands off.
     """
 
     now: datetime
@@ -48,6 +49,7 @@ class FleetView:
     kinds: Mapping[HostId, frozenset[LimitKind]]
     can_migrate: frozenset[HostId]
     moving: frozenset[VMId] = frozenset()
+    drifted: frozenset[VMId] = frozenset()
 
     def sla(self, vm: VMId) -> SLAClass | None:
         """Return the class of a VM, by its label ``sla``; None when it has none that is known."""
