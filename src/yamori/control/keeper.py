@@ -1,0 +1,162 @@
+"""Keeps one endpoint in view: connects, lists, reads usage every tick, hears changes. Holds up nobody else."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeVar
+
+from yamori.capabilities.sensing.inventory import Listing
+from yamori.capabilities.sensing.usage import UsageFrame
+from yamori.capabilities.session import Session
+from yamori.control.facade import Contact, EndpointView
+from yamori.model.change import Change
+from yamori.model.errors import Defect, TimedOut, YamoriError
+from yamori.model.ids import EndpointName
+from yamori.model.support import Support
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LIST_EVERY_S = 10.0
+"""A full listing at least this often: events are hints and may be lost."""
+CALL_LIMIT_S = 20.0
+"""Beyond this a call is given up here, even if the driver has no time-out of its own."""
+
+
+class Keeper:
+    """One endpoint. ``on_reading`` is called after each attempt, good or bad; ``on_change`` for each change."""
+
+    def __init__(
+        self,
+        name: EndpointName,
+        driver: str,
+        session: Session,
+        *,
+        tick_s: float,
+        now: Callable[[], datetime],
+        on_reading: Callable[["Keeper"], None],
+        on_change: Callable[["Keeper", Change], None],
+        on_contact: Callable[["Keeper"], None],
+    ) -> None:
+        self.name = name
+        self.driver = driver
+        self.session = session
+        self.listing = Listing(hosts=(), vms=())
+        self.frame: UsageFrame | None = None
+        self.support: Support | None = None
+        self.contact = Contact.CONNECTING
+        self.since = now()
+        self.error: str | None = None
+        self.tick_cost_s: float | None = None
+        self._tick_s = tick_s
+        self._now = now
+        self._on_reading = on_reading
+        self._on_change = on_change
+        self._on_contact = on_contact
+        self._stale = True
+        self._listed_at = float("-inf")
+
+    def view(self) -> EndpointView:
+        """Return how this endpoint stands."""
+        return EndpointView(
+            name=self.name,
+            driver=self.driver,
+            contact=self.contact,
+            since=self.since,
+            error=self.error,
+            hosts=self.listing.hosts,
+            tick_s=self.tick_cost_s,
+        )
+
+    def list_soon(self) -> None:
+        """Ask for a fresh listing before the next reading."""
+        self._stale = True
+
+    async def run(self) -> None:
+        """Keep the endpoint in view until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_forever())
+            if self.session.sensing.changes is not None:
+                tasks.create_task(self._hear_forever())
+
+    async def _read_forever(self) -> None:
+        while True:
+            began = time.monotonic()
+            try:
+                await self._read_once()
+            except YamoriError as error:
+                self._lost(error)
+            except Exception as error:
+                # The edge to a driver, which may be a stranger's: its defect must not take the others along.
+                log.exception("driver %s failed on %s", self.driver, self.name)
+                self._lost(Defect(f"the driver failed: {type(error).__name__}: {error}"))
+            else:
+                self.tick_cost_s = time.monotonic() - began
+                self._reached()
+            self._on_reading(self)
+            await asyncio.sleep(max(0.0, self._tick_s - (time.monotonic() - began)))
+
+    async def _read_once(self) -> None:
+        sensing = self.session.sensing
+        if self.support is None:
+            self.support = await self._bounded("probe", self.session.probe())
+        if self._needs_listing():
+            self._stale = False
+            self._listed_at = time.monotonic()
+            self.listing = await self._bounded("listing", sensing.inventory.read())
+        if sensing.usage is not None:
+            self.frame = await self._bounded("usage", sensing.usage.read())
+            known = {vm.id for vm in self.listing.vms}
+            if any(vm not in known for vm in self.frame.vms):
+                self._stale = False
+                self._listed_at = time.monotonic()
+                self.listing = await self._bounded("listing", sensing.inventory.read())
+
+    def _needs_listing(self) -> bool:
+        return (
+            self._stale
+            or self.session.sensing.changes is None
+            or time.monotonic() - self._listed_at >= LIST_EVERY_S
+        )
+
+    async def _hear_forever(self) -> None:
+        changes = self.session.sensing.changes
+        if changes is None:
+            return
+        while True:
+            try:
+                async for change in changes.watch():
+                    self._stale = True
+                    self._on_change(self, change)
+            except YamoriError:
+                # The reading loop reports the outage; here it only means that changes were missed.
+                self._stale = True
+            await asyncio.sleep(self._tick_s)
+
+    async def _bounded(self, what: str, call: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(CALL_LIMIT_S):
+                return await call
+        except TimeoutError as error:
+            raise TimedOut(f"{what} took longer than {CALL_LIMIT_S:.0f} s", subject=self.name) from error
+
+    def _reached(self) -> None:
+        if self.contact is not Contact.UP:
+            self.contact, self.since, self.error = Contact.UP, self._now(), None
+            self._on_contact(self)
+
+    def _lost(self, error: YamoriError) -> None:
+        self.frame = None
+        self.error = str(error)
+        # What was known stays listed, but is never reported as seen now; a probe is due after an outage,
+        # because what answers then may be a newer version.
+        self._stale = True
+        if self.contact is Contact.UP:
+            self.contact, self.since = Contact.DOWN, self._now()
+            self.support = None
+            self._on_contact(self)
+        elif self.contact is Contact.CONNECTING and (self._now() - self.since).total_seconds() > CALL_LIMIT_S:
+            self.contact = Contact.DOWN
+            self._on_contact(self)
