@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Run the tests stage by stage, all of them even if one fails, and end with a summary.
+#   check   lint, types, import contracts
+#   unit    everything that needs neither root nor a hypervisor, on all cores
+#   lab     the real lab and the real browser, one after the other: they need the machine for themselves
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+bin=${VENV:-.venv}/bin
+logs=$(mktemp --directory)
+trap 'rm --recursive --force "$logs"' EXIT
+summary=()
+status=0
+
+stage() { # NAME COMMAND...
+  local name=$1 log=$logs/$1 began=$SECONDS outcome=passed closing
+  shift
+  printf '\n--- %s\n' "$name"
+  "$@" 2>&1 | tee "$log"
+  [ "${PIPESTATUS[0]}" -eq 0 ] || {
+    outcome=FAILED
+    status=1
+  }
+  closing=$(grep --extended-regexp '^=+ .*(passed|failed|error|no tests ran|deselected)' "$log" | tail --lines=1 | tr --delete '=')
+  summary+=("$(printf '%-6s %-7s %4d s %s' "$name" "$outcome" $((SECONDS - began)) "$closing")")
+}
+
+for name in "$@"; do
+  case $name in
+  check) stage check scripts/check.sh static ;;
+  unit) stage unit "$bin/python" -m pytest -m 'not lab and not browser' --numprocesses=auto ;;
+  lab)
+    if [ "$(id -u)" = 0 ]; then
+      stage lab "$bin/python" -m pytest -m 'lab or browser'
+    else
+      stage lab "$bin/python" -m pytest -m 'browser and not lab'
+      summary+=("lab    NOT RUN: the tests on real virtual hosts need root")
+    fi
+    ;;
+  *)
+    echo "test: no such stage: $name" >&2
+    exit 2
+    ;;
+  esac
+done
+
+printf '\n=== summary\n'
+printf '%s\n' "${summary[@]}"
+exit "$status"
