@@ -1,0 +1,244 @@
+"""The plot: a guest turns noisy, its neighbours suffer, Yamori finds and holds it, they recover, it is let go.
+
+Uses only what every face may ask; knows neither hypervisor nor simulator.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from yamori.control.facade import Facade, Standing, VMView
+from yamori.demo.report import Act, Phases
+from yamori.demo.stage import Stage
+from yamori.model.actions import Throttle
+from yamori.model.errors import TimedOut, YamoriError
+from yamori.model.finding import Finding
+from yamori.model.run import Run, RunState
+from yamori.model.sla import Objective
+
+OBJECTIVE_OF = {
+    "cpu": Objective.CPU_DELAY,
+    "memory": Objective.MEMORY_LOST,
+    "disk": Objective.DISK_LATENCY,
+    "network": Objective.NET_DROPS,
+}
+BEFORE_S = 6.0
+AFTER_S = 8.0
+CALM_LIMIT_S = 90.0
+DETECT_LIMIT_S = 40.0
+CONTAIN_LIMIT_S = 60.0
+RELEASE_LIMIT_S = 120.0
+
+Tell = Callable[[str], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Plays acts on a stage against a running control plane and measures everything."""
+
+    facade: Facade
+    stage: Stage
+    tell: Tell
+
+    async def act(self, kind: str) -> Act:
+        """Play one attack from calm to calm. Failures are in the act, not raised."""
+        offender = self.facade.vm(self.stage.offenders()[kind])
+        neighbours = self._neighbours(offender)
+        act = Act(
+            attack=kind,
+            offender=offender.vm.name,
+            host=offender.vm.host or "?",
+            neighbours=tuple(v.vm.name for v in neighbours),
+        )
+        try:
+            return await self._play(act, kind, offender, neighbours)
+        except YamoriError as error:
+            return replace(act, failures=(*act.failures, str(error)))
+        finally:
+            await self.stage.stop_attack(offender.vm.name)
+
+    async def _play(self, act: Act, kind: str, offender: VMView, neighbours: Sequence[VMView]) -> Act:
+        await self._until(self._calm, CALM_LIMIT_S, "the fleet did not become calm before the attack")
+        began = self.stage.now()
+        await self.stage.sleep(BEFORE_S)
+        attacked = self.stage.now()
+        self.tell(f"{offender.vm.name} on {act.host} turns noisy: {kind}")
+        await self.stage.attack(offender.vm.name, kind)
+
+        async def found() -> Finding | None:
+            return next(
+                (f for f in await self.facade.findings(open_only=True, limit=50) if f.cause == offender.vm.id),
+                None,
+            )
+
+        finding = await self._until(found, DETECT_LIMIT_S, "the offender was not found")
+        act = replace(act, detect_s=self.stage.now() - attacked, finding=finding.summary)
+        self.tell(f"  found after {act.detect_s:.1f} s: {finding.summary}")
+
+        async def held() -> Run | None:
+            return next(
+                (
+                    r
+                    for r in await self.facade.runs(limit=20)
+                    if r.subject == offender.vm.id
+                    and isinstance(r.decision.action, Throttle)
+                    and r.state is RunState.VERIFIED
+                    and r.proposal.finding == finding.id
+                ),
+                None,
+            )
+
+        run = await self._until(held, CONTAIN_LIMIT_S, "no throttle was verified")
+        throttled = self.stage.now()
+        act = replace(act, throttle_s=throttled - attacked)
+        asked = ", ".join(f"{k} {v:.4g}" for k, v in _limits_of(run).items())
+        self.tell(f"  throttled and read back after {act.throttle_s:.1f} s: {asked}")
+        objective = OBJECTIVE_OF.get(finding.resource or kind, OBJECTIVE_OF[kind])
+
+        async def served() -> bool:
+            standings = [
+                s.standing for v in self._neighbours(offender) for s in v.served if s.objective is objective
+            ]
+            return Standing.KEPT in standings and Standing.BROKEN not in standings
+
+        await self._until(served, CONTAIN_LIMIT_S, f"the neighbours' {objective} stayed broken")
+        contained = self.stage.now()
+        act = replace(act, contain_s=contained - attacked, objective_name=objective.value)
+        self.tell(f"  neighbours served again after {act.contain_s:.1f} s")
+        await self.stage.sleep(AFTER_S)
+        ended = self.stage.now()
+        hold = self.facade.vm(offender.vm.id).hold
+        limits = await self.facade.limits(offender.vm.id)
+        act = replace(
+            act,
+            asked={k.value: v for k, v in (hold.asked if hold else {}).items()},
+            read_back={k.value: limits.values.get(k) for k in (hold.asked if hold else {})},
+            service=self._service(neighbours, began, attacked, contained, ended),
+        )
+        act = self._objective(act, objective, neighbours, (began, attacked, contained, ended))
+        self._show(act)
+        return await self._release(act, offender)
+
+    async def _release(self, act: Act, offender: VMView) -> Act:
+        stopped = self.stage.now()
+        await self.stage.stop_attack(offender.vm.name)
+        self.tell(f"  {act.attack} attack stopped")
+
+        async def free() -> bool:
+            return self.facade.vm(offender.vm.id).hold is None
+
+        await self._until(free, RELEASE_LIMIT_S, "the throttle was not released")
+        limits = await self.facade.limits(offender.vm.id)
+        after = {kind: limits.values.get(k) for k in limits.values if (kind := k.value) in act.asked}
+        act = replace(act, release_s=self.stage.now() - stopped, after_release=after)
+        self.tell(f"  released {act.release_s:.1f} s after the attack stopped, read back: {_words(after)}")
+        return replace(act, failures=(*act.failures, *_judge(act)))
+
+    def _neighbours(self, offender: VMView) -> list[VMView]:
+        return [v for v in self.facade.vms() if v.vm.host == offender.vm.host and v.vm.id != offender.vm.id]
+
+    async def _calm(self) -> bool:
+        open_findings = await self.facade.findings(open_only=True, limit=10)
+        caused = any(f.cause is not None for f in open_findings)
+        return (
+            not caused
+            and not any(v.hold for v in self.facade.vms())
+            and not any(s.standing is Standing.BROKEN for v in self.facade.vms() for s in v.served)
+        )
+
+    def _service(
+        self, neighbours: Sequence[VMView], began: float, attacked: float, contained: float, ended: float
+    ) -> Phases:
+        def worst(since: float, until: float) -> float | None:
+            found = [self.stage.service(v.vm.name, since, until).p95_s for v in neighbours]
+            return max((p for p in found if p is not None), default=None)
+
+        return Phases(
+            unit="s",
+            before=worst(began, attacked),
+            during=worst(attacked, contained),
+            after=worst(contained, ended),
+        )
+
+    def _objective(
+        self, act: Act, objective: Objective, neighbours: Sequence[VMView], at: tuple[float, float, float, float]
+    ) -> Act:
+        began, attacked, contained, ended = at
+        now = self.stage.now()
+        columns = [self.facade.history(v.vm.id, now - began + 1.0) for v in neighbours]
+        newest = max((s.times[-1] for s in columns if s.times), default=0.0)
+
+        def worst(since: float, until: float) -> float | None:
+            values = [
+                value
+                for s in columns
+                for t, value in zip(s.times, s.values.get(objective.value, ()), strict=False)
+                if value is not None and since <= now - (newest - t) <= until
+            ]
+            return max(values, default=None)
+
+        bounds = [
+            s.bound for v in neighbours for s in v.served if s.objective is objective and s.bound is not None
+        ]
+        unit = "fraction" if objective in (Objective.MEMORY_LOST, Objective.NET_DROPS) else "s"
+        return replace(
+            act,
+            bound=min(bounds, default=None),
+            objective=Phases(
+                unit="s/s" if objective is Objective.CPU_DELAY else unit,
+                before=worst(began, attacked),
+                during=worst(attacked, contained),
+                after=worst(contained + 1.0, ended),
+            ),
+        )
+
+    def _show(self, act: Act) -> None:
+        for name, phases in ((act.objective_name, act.objective), ("service p95", act.service)):
+            if phases is not None:
+                words = " → ".join(_number(v) for v in (phases.before, phases.during, phases.after))
+                self.tell(f"  neighbours' {name} before → during → held: {words} {phases.unit}")
+
+    async def _until(self, look: Callable[[], Awaitable[T | None]], limit_s: float, else_say: str) -> T:
+        deadline = self.stage.now() + limit_s
+        while True:
+            if found := await look():
+                return found
+            if self.stage.now() > deadline:
+                raise TimedOut(f"{else_say} within {limit_s:.0f} s")
+            await self.stage.sleep(0.1)
+
+
+def _limits_of(run: Run) -> dict[str, float]:
+    action = run.decision.action
+    return {k.value: v for k, v in action.limits.items()} if isinstance(action, Throttle) else {}
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:.4g}"
+
+
+def _words(limits: dict[str, float | None]) -> str:
+    return (
+        ", ".join(f"{k} {'unlimited' if v is None else f'{v:.6g}'}" for k, v in limits.items()) or "nothing asked"
+    )
+
+
+def _judge(act: Act) -> list[str]:
+    """Say which effects were not seen. A story whose numbers do not show harm and cure is no proof."""
+    failures = []
+    if not act.asked:
+        failures.append("no hold was in force when the limits were read back")
+    for kind, asked in act.asked.items():
+        got = act.read_back.get(kind)
+        if got is None or got > asked * 1.05:
+            failures.append(f"{kind}: asked {asked:.6g}, read back {_number(got)}")
+    for name, phases in (("objective", act.objective), ("service", act.service)):
+        if phases is None or phases.before is None or phases.during is None or phases.after is None:
+            failures.append(f"the neighbours' {name} could not be measured in every phase")
+        elif not (phases.during > phases.before and phases.after < phases.during):
+            failures.append(f"the neighbours' {name} does not show harm and recovery")
+    for kind, value in act.after_release.items():
+        if value is not None and value <= act.asked[kind] * 1.05:
+            failures.append(f"{kind}: still limited to {value:.6g} after the release")
+    return failures
