@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 import httpx
 
-from yamori.model.errors import Failed, NotFound, NotPermitted, TimedOut, Unreachable
+from yamori.model.errors import Failed, NotFound, TimedOut, Unreachable
 from yamori.model.run import ENDED
+from yamori.trust.token import read_token
 from yamori.web import service_file
 from yamori.web.errors import rebuilt
 from yamori.web.sse import Message, messages
@@ -47,16 +48,11 @@ class Client:
     def from_state_dir(cls, path: Path, *, timeout_s: float = 30.0) -> Self:
         """Find the running service by its state directory. Raises Unreachable when none is running."""
         url = service_file.read(path)
-        token = path / "token"
         try:
-            text = token.read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            raise Unreachable("the token is missing", subject=str(token), mend=service_file.START) from None
-        except PermissionError as why:
-            raise NotPermitted(
-                "the token belongs to somebody else", subject=str(token), mend="run as the user who runs yamori up"
-            ) from why
-        return cls(url, text, timeout_s=timeout_s)
+            token = read_token(path)
+        except NotFound as why:
+            raise Unreachable("the token is missing", subject=str(path), mend=service_file.START) from why
+        return cls(url, token.reveal(), timeout_s=timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -193,14 +189,15 @@ class Client:
         """Check the whole hash chain; return the number of records. Raises Tampered."""
         return int(self._get("/ledger/verify")["records"])
 
-    def events(self, *, after: int | None = None) -> Iterator[Json]:
-        """Tell events as they happen: {"number", "kind", "at", "subject", "body"}.
+    def events(self, *, after: str | None = None) -> Iterator[Json]:
+        """Tell events as they happen: {"id", "number", "kind", "at", "subject", "body"}.
 
-        Ends with Unreachable when the connection is lost; go on with ``after`` = the last number seen.
+        The first is {"kind": "hello", "resumed": bool}: what was loaded before it may be out of date. Ends with
+        Unreachable when the connection is lost; go on with ``after`` = the last ``id`` seen.
         """
         headers = {"Accept": "text/event-stream"}
         if after is not None:
-            headers["Last-Event-ID"] = str(after)
+            headers["Last-Event-ID"] = after
         calm = httpx.Timeout(self._timeout_s, read=max(self._timeout_s, 60.0))
         try:
             with self._http.stream("GET", "/events", headers=headers, timeout=calm) as answer:
@@ -304,4 +301,4 @@ def _event(message: Message) -> Json:
         raise Failed("the event stream carries something that is not JSON") from why
     if not isinstance(found, dict):
         raise Failed("the event stream carries something that is not an event")
-    return found
+    return {"kind": message.event, **found} if message.id is None else {"id": message.id, **found}

@@ -1,0 +1,86 @@
+"""Routes that ask for an action. None acts by itself: policy rules, and a run carries out."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import Header, Request
+
+from yamori.control.facade import Facade
+from yamori.model.actions import Action, Migrate, Release, Throttle
+from yamori.model.ids import HostId, RunId
+from yamori.web.answer import Answer, shown
+from yamori.web.api.bodies import MigrateBody, ReleaseBody, ThrottleBody, UndoBody
+from yamori.web.api.once import Once
+from yamori.web.api.reading import Handler, Name
+
+Key = Annotated[str | None, Header(alias="Idempotency-Key")]
+
+
+def operator_of(request: Request) -> str:
+    """Return who asks, as the door found out."""
+    return f"operator:{request.scope['yamori.operator']}"
+
+
+class Acting:
+    """The acting routes over one facade."""
+
+    def __init__(self, facade: Facade, once: Once) -> None:
+        """Keep what the routes ask."""
+        self._facade = facade
+        self._once = once
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return the function of each route by the route's name."""
+        return {"throttle": self.throttle, "release": self.release, "migrate": self.migrate, "undo": self.undo}
+
+    async def throttle(
+        self, request: Request, vm: Name, body: ThrottleBody, idempotency_key: Key = None
+    ) -> Answer:
+        """Ask for a throttle. ``run`` is null where policy did not allow it; the decision says why."""
+
+        async def work() -> Any:
+            action = Throttle(
+                vm=self._facade.vm(vm).vm.id, limits=body.limits, expires_after_s=body.expires_after_s
+            )
+            return await self._ask(request, action, body.reason, dry_run=body.dry_run)
+
+        return await self._answer(request, idempotency_key, work)
+
+    async def release(self, request: Request, vm: Name, body: ReleaseBody, idempotency_key: Key = None) -> Answer:
+        """Ask for the release of a throttle of ours."""
+
+        async def work() -> Any:
+            action = Release(vm=self._facade.vm(vm).vm.id)
+            return await self._ask(request, action, body.reason, dry_run=body.dry_run)
+
+        return await self._answer(request, idempotency_key, work)
+
+    async def migrate(self, request: Request, vm: Name, body: MigrateBody, idempotency_key: Key = None) -> Answer:
+        """Ask for a move."""
+
+        async def work() -> Any:
+            to = None if body.to is None else HostId(body.to)
+            action = Migrate(vm=self._facade.vm(vm).vm.id, to=to)
+            return await self._ask(request, action, body.reason, dry_run=body.dry_run)
+
+        return await self._answer(request, idempotency_key, work)
+
+    async def undo(
+        self, request: Request, run: Name, body: UndoBody | None = None, idempotency_key: Key = None
+    ) -> Answer:
+        """Undo a run."""
+
+        async def work() -> Any:
+            return shown(await self._facade.undo(RunId(run), by=operator_of(request)))
+
+        return await self._answer(request, idempotency_key, work)
+
+    async def _ask(self, request: Request, action: Action, reason: str, *, dry_run: bool) -> Any:
+        decision, run = await self._facade.request(
+            action, by=operator_of(request), reason=reason or "asked for by an operator", dry_run=dry_run
+        )
+        return {"decision": shown(decision), "run": shown(run)}
+
+    async def _answer(self, request: Request, key: str | None, work: Callable[[], Awaitable[Any]]) -> Answer:
+        asked = f"{request.method} {request.url.path}\n".encode() + await request.body()
+        return Answer(await self._once.do(key, asked, work))
