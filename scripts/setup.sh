@@ -37,11 +37,12 @@ install_packages() { # NAME...
   export DEBIAN_FRONTEND=noninteractive
   apt-get update --quiet=2
   apt-get install --quiet=2 --yes --no-install-recommends "$@" </dev/null
-  if [ "$had_libvirt" = no ] && [ -d /run/systemd/system ] && [ -e /lib/systemd/system/libvirtd.service ]; then
-    mapfile -t units < <(systemctl list-unit-files --no-legend --state=enabled 'libvirt*' 'virtl*' | cut --delimiter=' ' --fields=1)
-    [ ${#units[@]} -eq 0 ] || systemctl disable --quiet "${units[@]}"
-    say "libvirtd is installed, but neither running nor enabled; the lab brings its own." \
-      "For VMs of this machine: systemctl enable --now libvirtd"
+  if [ "$had_libvirt" = no ] && command -v systemctl >/dev/null; then
+    mapfile -t units < <(systemctl --root=/ list-unit-files --no-legend --state=enabled 'libvirt*' 'virtl*' |
+      cut --delimiter=' ' --fields=1)
+    [ ${#units[@]} -eq 0 ] || systemctl --root=/ disable --quiet "${units[@]}"
+    say "libvirtd is installed, but neither running nor enabled: the lab brings its own." \
+      "To guard VMs of this machine: systemctl enable --now libvirtd"
   fi
 }
 
