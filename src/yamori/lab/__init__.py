@@ -1,0 +1,1 @@
+"""Disposable real fleets on one machine: for the demo and for tests."""

@@ -1,0 +1,96 @@
+"""The libvirt definition of a lab guest."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET  # noqa: S405 we only build XML here, we parse none
+from pathlib import Path
+
+from yamori.lab.layout import Layout
+from yamori.lab.spec import GuestPlan, LabSpec, Storage
+
+METADATA_NAMESPACE = "https://yamori.dev/xmlns/vm/1"
+WORKING_SET_MIB = 40
+LOCAL_DISKS = Path("/srv")
+"""Where a host sees its own local disks; the same path with other content on every host."""
+
+_COMMAND_LINE = "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check lpj=4000000"
+_TRANSLATION_CACHE_MIB = 32
+
+
+def definition(spec: LabSpec, layout: Layout, plan: GuestPlan, *, domain_type: str, kernel: Path, initrd: Path) -> str:
+    """Domain XML: PVH boot, RAM in a file of the host, virtio disk and nic, balloon with statistics, serial log."""
+    ET.register_namespace("yamori", METADATA_NAMESPACE)
+    domain = ET.Element("domain", type=domain_type)
+    _text(domain, "name", plan.name)
+    _text(domain, "uuid", plan.uuid)
+    metadata = ET.SubElement(domain, "metadata")
+    ET.SubElement(metadata, f"{{{METADATA_NAMESPACE}}}vm", tenant=plan.tenant, sla=plan.sla)
+    _text(domain, "title", plan.title)
+    _text(domain, "description", f"tenant {plan.tenant}, {plan.sla}, disk on {plan.storage} storage")
+    _text(domain, "memory", str(spec.guest_memory_mib), unit="MiB")
+    _text(domain, "currentMemory", str(spec.guest_memory_mib), unit="MiB")
+    backing = ET.SubElement(domain, "memoryBacking")
+    ET.SubElement(backing, "source", type="file")
+    ET.SubElement(backing, "access", mode="shared")
+    _text(domain, "vcpu", "1")
+    system = ET.SubElement(domain, "os")
+    _text(system, "type", "hvm", arch="x86_64", machine="pc")
+    _text(system, "kernel", str(kernel))
+    _text(system, "initrd", str(initrd))
+    _text(system, "cmdline", f"{_COMMAND_LINE} {_guest_settings(layout, plan)}")
+    features = ET.SubElement(domain, "features")
+    ET.SubElement(features, "acpi")
+    if domain_type == "qemu":
+        _text(ET.SubElement(features, "tcg"), "tb-cache", str(_TRANSLATION_CACHE_MIB), unit="MiB")
+    _text(domain, "on_reboot", "restart")
+    _text(domain, "on_crash", "destroy")
+    performance = ET.SubElement(domain, "perf")
+    for event in ("page_faults_maj", "page_faults_min"):
+        ET.SubElement(performance, "event", name=event, enabled="yes")
+    _devices(domain, layout, plan)
+    return ET.tostring(domain, encoding="unicode")
+
+
+def _guest_settings(layout: Layout, plan: GuestPlan) -> str:
+    return (
+        f"yamori.address={layout.guest_address(plan.number)}/24 yamori.name={plan.name} "
+        f"yamori.workingset={WORKING_SET_MIB} yamori.shell=1"
+    )
+
+
+def _devices(domain: ET.Element, layout: Layout, plan: GuestPlan) -> None:
+    devices = ET.SubElement(domain, "devices")
+    _text(devices, "emulator", "/usr/bin/qemu-system-x86_64")
+    _disk(devices, layout, plan)
+    nic = ET.SubElement(devices, "interface", type="bridge")
+    ET.SubElement(nic, "mac", address=layout.guest_mac(plan.number))
+    ET.SubElement(nic, "source", bridge="vmbr0")
+    ET.SubElement(nic, "model", type="virtio")
+    ET.SubElement(nic, "rom", enabled="no")
+    serial = ET.SubElement(devices, "serial", type="pty")
+    ET.SubElement(serial, "log", file=f"/var/log/libvirt/qemu/{plan.name}.console.log", append="off")
+    ET.SubElement(serial, "target", port="0")
+    ET.SubElement(ET.SubElement(devices, "console", type="pty"), "target", type="serial", port="0")
+    ET.SubElement(devices, "controller", type="usb", model="none")
+    balloon = ET.SubElement(devices, "memballoon", model="virtio")
+    ET.SubElement(balloon, "stats", period="1")
+
+
+def _disk(devices: ET.Element, layout: Layout, plan: GuestPlan) -> None:
+    if plan.storage is Storage.ARRAY:
+        disk = ET.SubElement(devices, "disk", type="network", device="disk")
+        ET.SubElement(disk, "driver", name="qemu", type="raw", cache="none", discard="unmap")
+        source = ET.SubElement(disk, "source", protocol="nbd", name=plan.name)
+        ET.SubElement(source, "host", transport="unix", socket=str(layout.array_socket(plan.host)))
+    else:
+        disk = ET.SubElement(devices, "disk", type="file", device="disk")
+        ET.SubElement(disk, "driver", name="qemu", type="raw", cache="none", io="threads", discard="unmap")
+        ET.SubElement(disk, "source", file=str(LOCAL_DISKS / f"{plan.name}.img"))
+    ET.SubElement(disk, "target", dev="vda", bus="virtio")
+    ET.SubElement(disk, "serial").text = plan.name
+
+
+def _text(parent: ET.Element, tag: str, text: str, **attributes: str) -> ET.Element:
+    element = ET.SubElement(parent, tag, attributes)
+    element.text = text
+    return element

@@ -1,0 +1,85 @@
+"""Guests of the lab: defined persistently on their host, started, and waited for until their service answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from yamori.lab import domain, wire
+from yamori.lab.host import Host
+from yamori.lab.layout import Layout
+from yamori.lab.spec import GuestPlan, LabSpec
+from yamori.model.errors import Failed, TimedOut
+
+libvirt.registerErrorHandler(lambda _context, _error: None, None)
+
+
+@contextmanager
+def connection(host: Host) -> Iterator[Any]:
+    """A libvirt connection through the host's local socket; blocking, for a thread of its own.
+
+    Not over TLS: when a host is killed the local socket reports it at once, while a TCP connection into a
+    vanished namespace would wait for ever.
+    """
+    try:
+        opened = libvirt.open(f"qemu+unix:///system?socket=/proc/{host.init().pid}/root/run/libvirt/libvirt-sock")
+    except libvirt.libvirtError as error:
+        raise Failed(f"cannot connect to libvirtd of {host.name}: {error}") from None
+    try:
+        yield opened
+    except libvirt.libvirtError as error:
+        # without the cause: its frames would keep domain objects, and so the connection, alive
+        raise Failed(f"libvirt on {host.name}: {error}") from None
+    finally:
+        opened.close()
+
+
+def start_all(
+    spec: LabSpec,
+    layout: Layout,
+    hosts: Sequence[Host],
+    *,
+    domain_type: str,
+    kernel: Path,
+    initrd: Path,
+    progress: Callable[[str], None],
+) -> None:
+    """Define and start every guest; hosts at the same time, the guests of one host one after the other."""
+
+    def start_on(host: Host) -> None:
+        plans = [plan for plan in spec.guests() if plan.host == host.name]
+        with connection(host) as opened:
+            for plan in plans:
+                text = domain.definition(spec, layout, plan, domain_type=domain_type, kernel=kernel, initrd=initrd)
+                opened.defineXML(text).create()
+                progress(f"{plan.name} started on {host.name}")
+
+    with ThreadPoolExecutor(max_workers=len(hosts), thread_name_prefix="lab-start") as pool:
+        for future in [pool.submit(start_on, host) for host in hosts]:
+            future.result()
+
+
+def wait_serving(
+    layout: Layout, plans: Sequence[GuestPlan], *, timeout_seconds: float, progress: Callable[[str], None]
+) -> None:
+    """Wait until the service of every guest answers; raises TimedOut naming those which do not."""
+    deadline = time.monotonic() + timeout_seconds
+    waiting = list(plans)
+    while waiting:
+        for plan in list(waiting):
+            address = layout.guest_address(plan.number)
+            if wire.ask(layout.switch_namespace, address, wire.Work(), timeout_seconds=0.3) is not None:
+                waiting.remove(plan)
+                progress(f"{plan.name} serves")
+        if waiting and time.monotonic() > deadline:
+            names = ", ".join(plan.name for plan in waiting)
+            raise TimedOut(
+                f"guests {names} did not serve within {timeout_seconds:.0f} s",
+                mend=f"see {layout.directory}/<host>/log/qemu/<guest>.console.log",
+            )

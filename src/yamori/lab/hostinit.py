@@ -1,0 +1,103 @@
+"""PID 1 of a lab host: builds the host's view of the file system, then keeps libvirtd running.
+
+Started as a plain script inside fresh mount, uts, ipc, pid, cgroup and network namespaces; stdlib only.
+Its death is the host's crash: the kernel kills everything else in the pid namespace.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+# <sys/mount.h>
+MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 4096, 16384, 1 << 18, 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
+    """mount(2)."""
+    if _libc.mount(source.encode(), target.encode(), kind.encode(), flags, options.encode()) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"mount {kind or source} on {target}: {os.strerror(number)}")
+
+
+def detach(target: str) -> None:
+    """umount2(2), lazily; all that is stacked on the target, and no complaint when nothing is."""
+    while _libc.umount2(target.encode(), MNT_DETACH) == 0:
+        pass
+
+
+def build_view(plan: dict[str, Any]) -> None:
+    """Give this host its own /proc, /sys, control groups, /run, /etc and libvirt folders."""
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    # copies of other labs' namespace files would keep those namespaces alive for as long as this host lives
+    for entry in Path("/run/netns").glob("*"):
+        detach(str(entry))
+    detach("/run/netns")
+    mount("proc", "/proc", "proc")
+    socket.sethostname(plan["hostname"])
+    detach("/sys/fs/cgroup")
+    mount("sysfs", "/sys", "sysfs")
+    mount("tmpfs", "/sys/fs/cgroup", "tmpfs", options="mode=755")
+    for controller in plan["controllers"]:
+        folder = Path("/sys/fs/cgroup") / controller
+        folder.mkdir()
+        mount("cgroup", str(folder), "cgroup", options=controller)
+    mount("tmpfs", "/run", "tmpfs", options="mode=755")
+    for name in ("libvirt", "lock", "netns"):
+        (Path("/run") / name).mkdir()
+    mount("overlay", "/etc", "overlay", options="lowerdir=/etc,upperdir={upper},workdir={work}".format(**plan["etc"]))
+    for source, target in plan["binds"]:
+        mount(source, target, flags=MS_BIND)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def start(command: list[str]) -> int:
+    """Start the daemon as a child in its own session."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        os.execv(command[0], command)
+    return child
+
+
+def supervise(command: list[str]) -> None:
+    """Reap every orphan and start the daemon again whenever it ends, for ever."""
+    daemon = start(command)
+    while True:
+        try:
+            ended, status = os.waitpid(-1, 0)
+        except ChildProcessError:
+            ended, status = daemon, 0
+        if ended == daemon:
+            print(f"{time.time():.3f} daemon {daemon} ended with status {status:#x}, starting again", flush=True)
+            time.sleep(0.3)
+            daemon = start(command)
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """SIGTERM: go, and take the whole host along."""
+    os._exit(0)
+
+
+def main() -> None:
+    """Read the plan named on the command line and become the host."""
+    signal.signal(signal.SIGTERM, leave)
+    plan = json.loads(Path(sys.argv[1]).read_text())
+    build_view(plan)
+    supervise(plan["daemon"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""What a lab shall be: hosts, guests, their sizes and the finite performance of their storage."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from yamori.model.errors import Invalid
+
+_NAMESPACE = uuid.UUID("6f2b2d0e-6d0f-5b43-9a55-7a1b6f1c2a10")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
+_LETTERS = "abcdefghij"
+_TENANTS = ("a", "b", "c")
+_CLASSES = ("gold", "silver", "bronze", "silver")
+
+
+class Accelerator(StrEnum):
+    """How guests execute: ``auto`` takes KVM only after a probe guest has really booted with it."""
+
+    AUTO = "auto"
+    TCG = "tcg"
+    KVM = "kvm"
+
+
+class Storage(StrEnum):
+    """Where a guest's disk lives: on the shared array, or in a file of its host (copied when it migrates)."""
+
+    ARRAY = "array"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestPlan:
+    """One guest of a lab; everything in it follows from the lab's spec."""
+
+    name: str
+    uuid: str
+    number: int
+    host: str
+    tenant: str
+    sla: str
+    storage: Storage
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabSpec:
+    """A lab as asked for. Sizes in MiB, rates per second; raises Invalid when a value makes no sense."""
+
+    name: str
+    hosts: int = 2
+    guests_per_host: int = 4
+    guest_memory_mib: int = 256
+    """Memory of each guest; it may balloon down from here and up to it again."""
+    disk_mib: int = 64
+    accelerator: Accelerator = Accelerator.AUTO
+    host_cpus: int = 1
+    """Cores each host owns through its cpuset; hosts share cores when the machine has too few."""
+    host_memory_mib: int | None = None
+    """Budget of all guests of a host together; None: what they use when booted, plus ``memory_spare_mib``."""
+    memory_spare_mib: int = 48
+    array_iops: int = 600
+    array_bytes_per_second: int = 40_000_000
+    detached: bool = False
+    """Whether the lab outlives the process that made it (then only ``down`` ends it)."""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise Invalid(f"{self.name!r} is no lab name", mend="use 1 to 20 of a-z, 0-9 and '-', a letter first")
+        bounds = {
+            "hosts": (1, len(_LETTERS)),
+            "guests_per_host": (0, 20),
+            "guest_memory_mib": (96, 4096),
+            "disk_mib": (16, 4096),
+            "host_cpus": (1, 64),
+            "memory_spare_mib": (0, 65536),
+            "array_iops": (10, 1_000_000),
+            "array_bytes_per_second": (100_000, 10_000_000_000),
+        }
+        for field, (low, high) in bounds.items():
+            if not low <= getattr(self, field) <= high:
+                raise Invalid(f"{field} is {getattr(self, field)}", mend=f"use {low} to {high}")
+
+    def host_names(self) -> tuple[str, ...]:
+        """``host-a``, ``host-b``, …"""
+        return tuple(f"host-{letter}" for letter in _LETTERS[: self.hosts])
+
+    def guests(self) -> tuple[GuestPlan, ...]:
+        """All guests; the last of each host keeps its disk in a local file, the others on the array."""
+        plans = []
+        for host_index, host in enumerate(self.host_names()):
+            for index in range(self.guests_per_host):
+                name = f"vm-{_LETTERS[host_index]}{index + 1}"
+                local = index == self.guests_per_host - 1
+                plans.append(
+                    GuestPlan(
+                        name=name,
+                        uuid=str(uuid.uuid5(_NAMESPACE, f"{self.name}/{name}")),
+                        number=20 + host_index * 20 + index,
+                        host=host,
+                        tenant=_TENANTS[index % len(_TENANTS)],
+                        sla=_CLASSES[index % len(_CLASSES)],
+                        storage=Storage.LOCAL if local else Storage.ARRAY,
+                        title=f"Lab guest {name}",
+                    )
+                )
+        return tuple(plans)
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain values for the registry."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> LabSpec:
+        """Read back ``as_record``; unknown keys of a newer version are left out."""
+        known = {field.name for field in fields(cls)}
+        values = {key: value for key, value in record.items() if key in known}
+        values["accelerator"] = Accelerator(values.get("accelerator", "auto"))
+        return cls(**values)
