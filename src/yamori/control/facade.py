@@ -98,6 +98,7 @@ class EventKind(StrEnum):
     RUN = "run"
     DRIFT = "drift"
     DUPLICATE = "duplicate"
+    MODULE = "module"
     TICK = "tick"
 
 

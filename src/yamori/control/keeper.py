@@ -47,6 +47,7 @@ class Keeper:
         self.frame: UsageFrame | None = None
         self.support: Support | None = None
         self.contact = Contact.CONNECTING
+        self.first_contact = asyncio.Event()
         self.since = now()
         self.error: str | None = None
         self.tick_cost_s: float | None = None
@@ -145,6 +146,7 @@ class Keeper:
     def _reached(self) -> None:
         if self.contact is not Contact.UP:
             self.contact, self.since, self.error = Contact.UP, self._now(), None
+            self.first_contact.set()
             self._on_contact(self)
 
     def _lost(self, error: YamoriError) -> None:
@@ -159,4 +161,5 @@ class Keeper:
             self._on_contact(self)
         elif self.contact is Contact.CONNECTING and (self._now() - self.since).total_seconds() > CALL_LIMIT_S:
             self.contact = Contact.DOWN
+            self.first_contact.set()
             self._on_contact(self)

@@ -95,6 +95,10 @@ class Steps(Protocol):
     ``check`` looks and changes nothing; it returns what undoing will need, which is journaled before
     ``apply``. ``apply`` is idempotent. ``verify`` reads back and returns what it saw, or raises Failed.
     ``undo`` is idempotent and works from the noted ``before`` alone.
+
+    Two members of what ``check`` returns are read by control: a throttle notes ``hold``, as ``{"before":
+    {kind: value}, "asked": {kind: value}}`` (what held before our first touch, and what shall hold now); a
+    move notes ``from``, the host that the VM was on. A release of a VM that is gone has nothing to do.
     """
 
     async def check(self, action: Any, context: StepContext) -> Json:

@@ -1,0 +1,353 @@
+"""The control plane as a whole: fulfils the faces' interface and keeps everything running."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from yamori.control.dispatcher import Dispatcher, World
+from yamori.control.events import Events
+from yamori.control.explain import explain
+from yamori.control.facade import (
+    EndpointView,
+    Event,
+    EventKind,
+    Explanation,
+    Ruling,
+    Series,
+    VMView,
+)
+from yamori.control.fleet import Fleet, compose
+from yamori.control.gauge import Gauge
+from yamori.control.history import History
+from yamori.control.keeper import Keeper
+from yamori.control.lookout import Lookout
+from yamori.control.loop import Loop
+from yamori.control.records import Findings, Holds, Recorder, Rulings
+from yamori.control.seat import Seat
+from yamori.control.settings import FleetSettings
+from yamori.manifest.module import FleetView, Steps
+from yamori.model.actions import Action
+from yamori.model.change import Change, ChangeKind
+from yamori.model.errors import Conflict, NotFound, Unsupported
+from yamori.model.finding import Finding
+from yamori.model.ids import EndpointName, FindingId, HostId, RunId, VMId
+from yamori.model.limits import LimitKind, Limits
+from yamori.model.plain import to_plain
+from yamori.model.proposal import Decision, Proposal
+from yamori.model.run import Run
+from yamori.model.support import Support
+from yamori.policy.rules import Policy
+from yamori.trust.ledger import Ledger, RecordKind
+from yamori.workflow.clock import Clock
+from yamori.workflow.engine import Engine
+from yamori.workflow.journal import Journal
+from yamori.workflow.lease import Leases
+
+BUSY_WAIT_S = 10.0
+"""An operator's request waits so long for a run that is under way on the same VM."""
+LISTED = frozenset({ChangeKind.RECONFIGURED})
+
+
+class Controller:
+    """Fulfils ``Facade``. Made once per process by the wiring; ``serve`` keeps it going until cancelled."""
+
+    def __init__(
+        self,
+        settings: FleetSettings,
+        *,
+        keepers: Callable[["Controller"], Sequence[Keeper]],
+        seats: Sequence[Seat],
+        policy: Policy,
+        clock: Clock,
+        owner: str,
+        journal: Journal,
+        leases: Leases,
+        ledger: Ledger,
+        findings: Findings,
+        rulings: Rulings,
+        holds: Holds,
+        recorder: Recorder | None,
+    ) -> None:
+        self._clock = clock
+        self._policy = policy
+        self._journal = journal
+        self._ledger = ledger
+        self._findings = findings
+        self._rulings = rulings
+        self._holds = holds
+        self._fleet: tuple[tuple[int, ...], Fleet] = ((), Fleet())
+        self._events = Events(clock.now)
+        self._gauge = Gauge()
+        self._history = History(settings.history_s)
+        self._notes: asyncio.Queue[tuple[RecordKind, dict[str, Any]]] = asyncio.Queue()
+        self._keepers = {keeper.name: keeper for keeper in keepers(self)}
+        self._world = World(
+            fleet=self.fleet,
+            view=self.view,
+            load=self._load,
+            policy=lambda: self._policy,
+            now=clock.now,
+            keepers=self._keepers,
+        )
+        steps: dict[str, Callable[[], Steps]] = {}
+        for seat in seats:
+            steps.update(seat.manifest.carries_out)
+        self._dispatcher = Dispatcher(
+            world=self._world,
+            engine=Engine(journal=journal, leases=leases, owner=owner, clock=clock, told=self._told),
+            journal=journal,
+            rulings=rulings,
+            holds=holds,
+            steps=steps,
+            on_ruling=self._ruled,
+        )
+        self._lookout = Lookout(
+            tick_s=settings.tick_s,
+            now=clock.now,
+            holds=holds.now,
+            busy=self._dispatcher.busy,
+            on_drift=self._drifted,
+        )
+        self._loop = Loop(
+            tick_s=settings.tick_s,
+            world=self._world,
+            seats=seats,
+            dispatcher=self._dispatcher,
+            findings=findings,
+            recorder=recorder,
+            gauge=self._gauge,
+            history=self._history,
+            events=self._events,
+            on_duplicate=self._doubled,
+        )
+
+    async def serve(self) -> None:
+        """Keep the fleet in view until cancelled; unfinished runs are left for the next start."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for keeper in self._keepers.values():
+                    tasks.create_task(keeper.run(), name=f"keeper {keeper.name}")
+                    tasks.create_task(self._lookout.watch(keeper), name=f"lookout {keeper.name}")
+                tasks.create_task(self._write_notes(), name="ledger notes")
+                await self._dispatcher.resume()
+                tasks.create_task(self._loop.run(), name="loop")
+        finally:
+            await self._dispatcher.close()
+            for keeper in self._keepers.values():
+                await keeper.session.close()
+
+    # What the keepers tell.
+
+    def reading(self, keeper: Keeper) -> None:
+        """Note an attempt to read an endpoint."""
+        self._loop.reading(keeper)
+
+    def change(self, keeper: Keeper, change: Change) -> None:
+        """Note a change that a hypervisor told."""
+        if change.kind in LISTED:
+            self._lookout.moved(keeper, change.vm)
+        self._events.tell(EventKind.CHANGE, change.vm, to_plain(change))
+
+    def contact(self, keeper: Keeper) -> None:
+        """Note that an endpoint was reached or lost."""
+        view = keeper.view()
+        self._events.tell(EventKind.ENDPOINT, keeper.name, {"contact": view.contact.value, "error": view.error})
+
+    # The fleet as known now.
+
+    def fleet(self) -> Fleet:
+        """Return the fleet, composed anew only when a listing has changed."""
+        mark = tuple(n for k in self._keepers.values() for n in (id(k.listing), id(k.support)))
+        if mark != self._fleet[0]:
+            self._fleet = (mark, compose(self._keepers.values()))
+            self._lookout.forget_all_but(self._fleet[1].vms)
+        return self._fleet[1]
+
+    def view(self) -> FleetView:
+        """Return what modules may know of the fleet."""
+        fleet = self.fleet()
+        return FleetView(
+            now=self._clock.now(),
+            vms=fleet.vms,
+            classes=self._policy.sla_classes(),
+            holds=self._holds.now(),
+            kinds=fleet.kinds,
+            can_migrate=fleet.can_migrate,
+            moving=self._dispatcher.busy(),
+            drifted=self._lookout.drifted(),
+        )
+
+    def _load(self) -> Mapping[HostId, float]:
+        fleet = self.fleet()
+        used: dict[HostId, float] = {}
+        for vm in fleet.vms.values():
+            if vm.host is not None:
+                used[vm.host] = used.get(vm.host, 0.0) + (self._gauge.rates_of(vm.id)["cpu_cores"] or 0.0)
+        return {host: used.get(host, 0.0) / (fleet.hosts[host].cpus or 1) for host in fleet.hosts}
+
+    # What the faces ask.
+
+    def endpoints(self) -> Sequence[EndpointView]:
+        """List the configured endpoints."""
+        return [keeper.view() for keeper in self._keepers.values()]
+
+    def vms(self) -> Sequence[VMView]:
+        """List all VMs of the fleet."""
+        fleet, classes, holds = self.fleet(), self._policy.sla_classes(), self._holds.now()
+        now = self._clock.now()
+        return [
+            VMView(
+                vm=vm,
+                endpoint=fleet.at[vm.id],
+                rates=self._gauge.rates_of(vm.id),
+                served=self._gauge.served(vm.id, classes.get(vm.labels.get("sla", ""))),
+                hold=holds.get(vm.id),
+                drift=self._lookout.standing(vm.id),
+                seen_at=now,
+            )
+            for vm in fleet.vms.values()
+        ]
+
+    def vm(self, name_or_id: str) -> VMView:
+        """Find one VM by id, or by name where only one has it."""
+        return self._view_of(self._find(name_or_id))
+
+    def history(self, vm: VMId, seconds: float) -> Series:
+        """Return what is remembered of the last seconds."""
+        return self._history.of(vm, seconds, self._clock.now().timestamp())
+
+    async def limits(self, vm: VMId) -> Limits:
+        """Read the limits of a VM from its hypervisor now."""
+        keeper = self._keeper_of(vm)
+        reader = keeper.session.sensing.limits
+        if reader is None:
+            raise Unsupported("limits", f"{keeper.name} cannot read them", subject=vm)
+        return await reader.read(vm)
+
+    def support(self) -> Mapping[EndpointName, Support | None]:
+        """Return what each endpoint can do; None while it was never reached."""
+        return {keeper.name: keeper.support for keeper in self._keepers.values()}
+
+    async def findings(self, *, open_only: bool, limit: int) -> Sequence[Finding]:
+        """List findings, newest first."""
+        return await self._findings.list(open_only=open_only, limit=limit)
+
+    async def finding(self, finding: FindingId) -> Finding:
+        """Return one finding."""
+        return await self._findings.get(finding)
+
+    async def rulings(self, *, limit: int) -> Sequence[Ruling]:
+        """List decisions, newest first."""
+        return await self._rulings.list(limit=limit)
+
+    async def runs(self, *, limit: int) -> Sequence[Run]:
+        """List runs, newest first."""
+        return await self._journal.runs(limit=limit)
+
+    async def run(self, run: RunId) -> Run:
+        """Return one run with its journal."""
+        return await self._journal.run(run)
+
+    async def explain(self, run: RunId) -> Explanation:
+        """Return the reason trail of a run."""
+        found = await self._journal.run(run)
+        finding = None if found.proposal.finding is None else await self._findings.get(found.proposal.finding)
+        name = self.fleet().vms[found.subject].name if found.subject in self.fleet().vms else found.subject
+        return Explanation(run=found, finding=finding, lines=explain(found, finding, name))
+
+    async def request(self, action: Action, *, by: str, reason: str, dry_run: bool) -> tuple[Decision, Run | None]:
+        """Ask for an action as an operator."""
+        self._find(action.vm)
+        proposal = Proposal(
+            action=action, by=f"operator:{by}", reason=reason, finding=None, proposed_at=self._clock.now()
+        )
+        if dry_run:
+            return await self._dispatcher.dry_run(proposal, None)
+        deadline = self._clock.monotonic() + BUSY_WAIT_S
+        while action.vm in self._dispatcher.busy() and self._clock.monotonic() < deadline:
+            await self._clock.sleep(0.1)
+        return await self._dispatcher.submit(proposal, None)
+
+    async def wait(self, run: RunId) -> Run:
+        """Wait until a run has ended."""
+        return await self._dispatcher.wait(run)
+
+    async def undo(self, run: RunId, *, by: str) -> Run:
+        """Undo a verified run as an operator."""
+        await self._ledger.append(RecordKind.REQUESTED, {"undo": run, "by": f"operator:{by}"})
+        return await self._dispatcher.undo(run, by=f"operator:{by}")
+
+    async def verify_ledger(self) -> int:
+        """Check the whole hash chain."""
+        return await self._ledger.verify()
+
+    async def ledger(self, *, after: int, limit: int) -> Sequence[dict[str, Any]]:
+        """Return records of the ledger."""
+        return [to_plain(record) for record in await self._ledger.records(after=after, limit=limit)]
+
+    def events(self, *, after: int | None = None) -> AsyncIterator[Event]:
+        """Tell events."""
+        return self._events.listen(after)
+
+    def limit_kinds(self, vm: VMId) -> frozenset[LimitKind]:
+        """Return which limits can be set for a VM where it is now."""
+        return self.fleet().kinds.get(self.host_of(vm), frozenset())
+
+    def host_of(self, vm: VMId) -> HostId:
+        """Return where a VM is."""
+        host = self.fleet().vms[self._find(vm)].host
+        if host is None:
+            raise NotFound("the cloud does not say on which host it is", subject=vm)
+        return host
+
+    def _find(self, untrusted_name: str) -> VMId:
+        fleet = self.fleet()
+        if untrusted_name in fleet.vms:
+            return VMId(untrusted_name)
+        named = [vm.id for vm in fleet.vms.values() if vm.name == untrusted_name]
+        if len(named) > 1:
+            raise Conflict(f"{len(named)} VMs have this name", subject=untrusted_name[:80], mend="use the id")
+        if not named:
+            raise NotFound("no such VM in the fleet", subject=untrusted_name[:80], mend="see `yamori fleet`")
+        return named[0]
+
+    def _view_of(self, vm: VMId) -> VMView:
+        fleet = self.fleet()
+        found = fleet.vms[vm]
+        return VMView(
+            vm=found,
+            endpoint=fleet.at[vm],
+            rates=self._gauge.rates_of(vm),
+            served=self._gauge.served(vm, self._policy.sla_classes().get(found.labels.get("sla", ""))),
+            hold=self._holds.now().get(vm),
+            drift=self._lookout.standing(vm),
+            seen_at=self._clock.now(),
+        )
+
+    def _keeper_of(self, vm: VMId) -> Keeper:
+        return self._keepers[self.fleet().at[self._find(vm)]]
+
+    # What is told on.
+
+    def _told(self, run: Run) -> None:
+        self._dispatcher.deeds.note(run, self.fleet())
+        body = to_plain(run)
+        body.pop("entries", None)
+        self._events.tell(EventKind.RUN, run.id, body)
+
+    def _ruled(self, proposal: Proposal, decision: Decision, run: RunId | None) -> None:
+        body = {"proposal": to_plain(proposal), "decision": to_plain(decision), "run": run}
+        self._events.tell(EventKind.DECIDED, proposal.action.vm, body)
+
+    def _drifted(self, vm: VMId, changes: tuple[str, ...]) -> None:
+        self._events.tell(EventKind.DRIFT, vm, {"changes": list(changes)})
+        self._notes.put_nowait((RecordKind.DRIFT, {"vm": vm, "changes": list(changes)}))
+
+    def _doubled(self, vm: VMId, where: tuple[HostId, ...]) -> None:
+        self._events.tell(EventKind.DUPLICATE, vm, {"hosts": list(where)})
+        self._notes.put_nowait((RecordKind.DUPLICATE, {"vm": vm, "hosts": list(where)}))
+
+    async def _write_notes(self) -> None:
+        while True:
+            kind, body = await self._notes.get()
+            await self._ledger.append(kind, body)
