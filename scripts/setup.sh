@@ -13,12 +13,15 @@ die() {
 
 # --- Debian packages -------------------------------------------------------------------------------------------
 
+installed() { # NAME
+  [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
 missing_packages() { # PART... -> names, one a line
   local name part
   while read -r name part _; do
     case " $* " in *" $part "*) ;; *) continue ;; esac
-    dpkg-query --show --showformat='${db:Status-Status}\n' "$name" 2>/dev/null | grep --quiet --line-regexp installed ||
-      echo "$name"
+    installed "$name" || echo "$name"
   done < <(grep --invert-match '^#' packages.txt)
 }
 
@@ -27,7 +30,7 @@ missing_packages() { # PART... -> names, one a line
 # else has said anything; and switch off at boot what this very installation has switched on.
 install_packages() { # NAME...
   local policy=/usr/sbin/policy-rc.d had_libvirt=no units
-  dpkg-query --show libvirt-daemon-system >/dev/null 2>&1 && had_libvirt=yes
+  ! installed libvirt-daemon-system || had_libvirt=yes
   if [ ! -e "$policy" ]; then
     # shellcheck disable=SC2064  # the path is meant to be expanded now
     trap "rm --force '$policy'" EXIT
