@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -43,6 +43,28 @@ _PLAIN_WORDS = {
 }
 
 
+class Misplaced(ValueError):
+    """What a validator of a whole model raises about one part of it: ``at`` is the way there from the model."""
+
+    def __init__(self, what: str, at: Path) -> None:
+        """Say what is wrong and where."""
+        self.at = at
+        super().__init__(what)
+
+
+_BOUNDED = {
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "needs {min_length} entries or more",
+    "too_long": "takes {max_length} entries at most",
+    "string_too_short": "needs {min_length} characters or more",
+    "string_too_long": "takes {max_length} characters at most",
+    "string_pattern_mismatch": "must fit {pattern}",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """A parsed text that remembers where everything stood. ``value`` is plain JSON-like data."""
@@ -72,6 +94,14 @@ class Document:
         """Make the error for something that only the caller could find wrong."""
         return Invalid(self.line(at, what, mend), subject=self.source)
 
+    def refuse_nothing(self) -> None:
+        """Raise Invalid for every key that stands there without a value: it would silently mean its default."""
+        empty = [(at, mark) for at, mark in _nothings(self.root, ()) if at]
+        if empty:
+            what, mend = "has no value", "give one or remove the key"
+            lines = [self._line_at(mark, at, what, mend) for at, mark in empty[:_MAX_ERRORS]]
+            raise Invalid("\n".join(lines), subject=self.source)
+
     def validate(self, model: type[M], *, at: Path = (), without: Sequence[str] = ()) -> M:
         """Make a model of the document, or of the part at ``at`` leaving out the keys ``without``.
 
@@ -90,8 +120,11 @@ class Document:
     def _lines(self, error: ValidationError, model: type[BaseModel], at: Path) -> list[str]:
         found: list[tuple[int, int, str]] = []
         for item in error.errors(include_url=False):
+            if item["type"] == "too_short" and item["input"]:
+                continue  # its entries are there but wrong: each of them has its own line
             what, mend = _words(item, model)
-            mark, real = _walk(self.root, at + item["loc"], to_key=item["type"] == "extra_forbidden")
+            inner = getattr(item.get("ctx", {}).get("error"), "at", ())
+            mark, real = _walk(self.root, (*at, *item["loc"], *inner), to_key=item["type"] == "extra_forbidden")
             path = (*real, item["loc"][-1]) if item["type"] == "missing" else real
             found.append((mark.line, mark.column, self._line_at(mark, path, what, mend)))
         lines = list(dict.fromkeys(line for _, _, line in sorted(found)))
@@ -124,7 +157,7 @@ def _words(item: Any, model: type[BaseModel]) -> tuple[str, str | None]:
     if kind == "extra_forbidden":
         return _unknown_key(str(item["loc"][-1]), keys_at(model, item["loc"][:-1]))
     if kind in {"enum", "literal_error"}:
-        known = _QUOTED.findall(str(item["ctx"]["expected"]))
+        known = _QUOTED.findall(str(item["ctx"]["expected"])) or [str(item["ctx"]["expected"])]
         meant = nearest(str(given), known) if isinstance(given, str) else None
         mend = f"did you mean {meant!r}?" if meant else None
         return f"{_shown(given)} is not one of {', '.join(known)}", mend
@@ -133,6 +166,8 @@ def _words(item: Any, model: type[BaseModel]) -> tuple[str, str | None]:
     if kind in _PLAIN_WORDS:
         words = _PLAIN_WORDS[kind]
         return (words, None) if kind == "missing" else (f"{words}, not {_shown(given)}", None)
+    if kind in _BOUNDED:
+        return _BOUNDED[kind].format(**item["ctx"]) + f", not {_shown(given)}", None
     words = str(item["msg"])
     return f"{words[:1].lower()}{words[1:]}, not {_shown(given)}", None
 
@@ -170,6 +205,17 @@ def _walk(node: Node, at: Path, *, to_key: bool = False) -> tuple[Mark, Path]:
     if not to_key and not isinstance(node.content, dict | list):
         mark = node.mark
     return mark, tuple(real)
+
+
+def _nothings(node: Node, at: Path) -> Iterator[tuple[Path, Mark]]:
+    if node.content is None:
+        yield at, node.mark
+    elif isinstance(node.content, dict):
+        for key, (_, child) in node.content.items():
+            yield from _nothings(child, (*at, key))
+    elif isinstance(node.content, list):
+        for number, child in enumerate(node.content):
+            yield from _nothings(child, (*at, number))
 
 
 def _written(at: Path) -> str:
