@@ -1,0 +1,88 @@
+"""Start, stop, pause, resume, reset. The state is looked at first and decides what is left to do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import libvirt
+
+from yamori.drivers.libvirt.connection import Connection
+from yamori.drivers.libvirt.inventory import find
+from yamori.drivers.libvirt.translate import state
+from yamori.model.errors import Conflict
+from yamori.model.ids import VMId
+from yamori.model.vm import PowerState
+
+_EXECUTING = frozenset({PowerState.RUNNING})
+_THERE = frozenset({PowerState.RUNNING, PowerState.PAUSED, PowerState.CRASHED})
+_OFF = frozenset({PowerState.STOPPED})
+
+
+class LibvirtPower:
+    """Power of one endpoint's VMs."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def start(self, vm: VMId) -> None:
+        """Run a stopped VM."""
+        off = frozenset({PowerState.STOPPED, PowerState.CRASHED})
+        await self._do(vm, "start", since=off, already=_EXECUTING, act=lambda d: d.create())
+
+    async def stop(self, vm: VMId, *, force: bool = False) -> None:
+        """Ask the guest to shut down, or with ``force`` cut the power."""
+        if force:
+            await self._do(vm, "stop", since=_THERE, already=_OFF, act=_cut)
+        else:
+            await self._do(vm, "stop", since=_EXECUTING, already=_OFF, act=lambda d: d.shutdown())
+
+    async def pause(self, vm: VMId) -> None:
+        """Stop executing, keep memory."""
+        paused = frozenset({PowerState.PAUSED})
+        await self._do(vm, "pause", since=_EXECUTING, already=paused, act=lambda d: d.suspend())
+
+    async def resume(self, vm: VMId) -> None:
+        """Go on executing."""
+        paused = frozenset({PowerState.PAUSED})
+        await self._do(vm, "resume", since=paused, already=_EXECUTING, act=lambda d: d.resume())
+
+    async def reset(self, vm: VMId) -> None:
+        """Restart as by the reset button."""
+        live = frozenset({PowerState.RUNNING, PowerState.PAUSED})
+        await self._do(vm, "reset", since=live, already=frozenset(), act=lambda d: d.reset())
+
+    async def _do(
+        self,
+        vm: VMId,
+        verb: str,
+        *,
+        since: frozenset[PowerState],
+        already: frozenset[PowerState],
+        act: Callable[[Any], object],
+    ) -> None:
+        def job(link: Any) -> None:
+            handle = find(link, vm)
+            present = _state(handle)
+            if present in already:
+                return
+            if present not in since:
+                raise Conflict(f"a VM that is {present} cannot {verb}", subject=vm)
+            try:
+                act(handle)
+            except libvirt.libvirtError as error:
+                raced = error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID
+                if not raced or _state(handle) not in already:
+                    raise
+
+        await self._connection.call(
+            job, capability="power", subject=vm, seconds=self._connection.settings.timeouts.act_s
+        )
+
+
+def _state(handle: Any) -> PowerState:
+    code, reason = handle.state()[:2]
+    return state(code, reason)
+
+
+def _cut(handle: Any) -> None:
+    """Cut the power. Without the polite pause that libvirt makes before it kills: the guest has no say."""
+    handle.destroyFlags(libvirt.VIR_DOMAIN_DESTROY_DEFAULT)

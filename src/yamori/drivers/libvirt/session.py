@@ -1,0 +1,57 @@
+"""One endpoint's abilities put together. What the family, the settings or the operator rule out is None."""
+
+from yamori.capabilities.session import Acting, Sensing
+from yamori.drivers.libvirt.absence import Absences
+from yamori.drivers.libvirt.changes import LibvirtChanges
+from yamori.drivers.libvirt.connection import Connection
+from yamori.drivers.libvirt.inventory import LibvirtInventory
+from yamori.drivers.libvirt.limits import LibvirtLimitsReader, LibvirtLimitsWriter
+from yamori.drivers.libvirt.power import LibvirtPower
+from yamori.drivers.libvirt.probe import Probe
+from yamori.drivers.libvirt.settings import LibvirtSettings
+from yamori.drivers.libvirt.usage import LibvirtUsage
+from yamori.model.ids import EndpointName, HostId
+from yamori.model.support import Support
+
+
+class LibvirtSession:
+    """A session that connects in the background and reconnects by itself."""
+
+    def __init__(self, endpoint: EndpointName, settings: LibvirtSettings) -> None:
+        host = HostId(endpoint)
+        absences = Absences(settings)
+        self._connection = Connection(endpoint, settings)
+        inventory = LibvirtInventory(self._connection, host)
+        changes = LibvirtChanges(self._connection, host, inventory.forget)
+        self._probe = Probe(self._connection, absences)
+        may_act = not settings.read_only
+        self._sensing = Sensing(
+            inventory=inventory,
+            changes=None if absences.why("changes") else changes,
+            usage=None if absences.why("usage") else LibvirtUsage(self._connection, host),
+            limits=LibvirtLimitsReader(self._connection, absences.why),
+        )
+        self._acting = Acting(
+            power=LibvirtPower(self._connection) if may_act and not absences.why("power") else None,
+            limits=LibvirtLimitsWriter(self._connection, absences.why, absences.learn)
+            if may_act and not absences.all_of("limits")
+            else None,
+        )
+
+    @property
+    def sensing(self) -> Sensing:
+        """The reading side."""
+        return self._sensing
+
+    @property
+    def acting(self) -> Acting:
+        """The changing side."""
+        return self._acting
+
+    async def probe(self) -> Support:
+        """Find out what this endpoint can do."""
+        return await self._probe.run()
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self._connection.close()
