@@ -40,7 +40,7 @@ lab-test: setup ## tests on the real lab and in a real browser
 	@scripts/test.sh lab
 
 docs: setup ## write the generated pages of docs/reference afresh
-	@$(BIN)/python scripts/reference.py
+	@$(BIN)/python -m scripts.reference
 
 lab-up: setup ## bring up the virtual hosts and their guests
 	@$(BIN)/yamori lab up

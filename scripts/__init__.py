@@ -1,0 +1,1 @@
+"""Programs that look after this repository. Not shipped."""

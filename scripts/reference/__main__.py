@@ -1,0 +1,45 @@
+"""Write docs/reference/*.md from the code.
+
+`make docs` writes them; a test runs the same with --check, which fails when a page has fallen behind.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from scripts.reference.pages import api_page, capabilities_page, errors_page, metrics_page
+from scripts.reference.settings import fleet_page
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
+NOTE = "<!-- Written by `make docs` from the code. Do not edit by hand. -->\n"
+PAGES: Mapping[str, Callable[[], str]] = {
+    "errors.md": errors_page,
+    "capabilities.md": capabilities_page,
+    "api.md": api_page,
+    "metrics.md": metrics_page,
+    "fleet.md": fleet_page,
+}
+
+
+def main() -> int:
+    """Write the pages, or with --check only say which have fallen behind."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.reference", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a page has fallen behind")
+    check = parser.parse_args().check
+    stale = 0
+    for name, write in PAGES.items():
+        path = FOLDER / name
+        text = NOTE + write()
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        if check:
+            stale += 1
+            print(f"docs/reference/{name} has fallen behind: make docs", file=sys.stderr)
+        else:
+            path.write_text(text, encoding="utf-8")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
