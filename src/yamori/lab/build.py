@@ -57,7 +57,7 @@ def build(
     domain_type = acceleration.domain_type(spec.accelerator, image.image, initrd)
     registry.append(Kind.FACT, "domain_type", value=domain_type)
     step(f"hosts ({domain_type})")
-    _make_hosts(spec, layout, registry, hosts)
+    _make_hosts(spec, layout, registry, hosts, domain_type)
     for host in hosts:
         host.wait_ready()
         step(f"{host.name} answers at {host.uri}")
@@ -77,11 +77,13 @@ def build(
     registry.append(Kind.STATE, "up")
 
 
-def _make_hosts(spec: LabSpec, layout: Layout, registry: Registry, hosts: Sequence[Host]) -> None:
+def _make_hosts(
+    spec: LabSpec, layout: Layout, registry: Registry, hosts: Sequence[Host], domain_type: str
+) -> None:
     authority = pki.Authority(spec.name)
     pki.write_client(authority, layout.client_pki)
     for host in hosts:
-        hostfiles.write(spec, layout, authority, host.name, host.address)
+        hostfiles.write(spec, layout, authority, host.name, host.address, domain_type=domain_type)
     cgroup.make(registry, layout.cgroup, cpu_shares=_LAB_SHARES)
     cgroup.make(registry, f"{layout.cgroup}/arrays")
     network.make_switch(layout, registry)

@@ -16,9 +16,15 @@ from yamori.lab.spec import LabSpec, Storage
 from yamori.lab.storage import hypervisor_ids, write_local_disk
 
 _FILTERS = Path("/etc/libvirt/nwfilter")
+_DEVICES = ["null", "zero", "full", "random", "urandom", "tty", "net/tun", "fuse", "userfaultfd", "vhost-net"]
+"""Devices of a host, as far as the machine has them. A /dev/kvm that boots no guest must not be among them:
+libvirt would find it when it probes QEMU as root and not when it asks for QEMU's own user, hold its cached
+capabilities for outdated, and probe anew for seconds at every start of a guest."""
 
 
-def write(spec: LabSpec, layout: Layout, authority: pki.Authority, host: str, address: str) -> None:
+def write(
+    spec: LabSpec, layout: Layout, authority: pki.Authority, host: str, address: str, *, domain_type: str
+) -> None:
     """Write everything that the host needs before its PID 1 starts."""
     top = layout.host_directory(host)
     for name in ("libvirt", "upper", "work", "varlib", "log", "log/qemu", "cache", "store"):
@@ -37,7 +43,7 @@ def write(spec: LabSpec, layout: Layout, authority: pki.Authority, host: str, ad
     for guest in spec.guests():
         if guest.host == host and guest.storage is Storage.LOCAL:
             write_local_disk(top / "store" / f"{guest.name}.img", guest.name, spec.disk_mib)
-    (top / "plan.json").write_text(json.dumps(_plan(layout, host), indent=2))
+    (top / "plan.json").write_text(json.dumps(_plan(layout, host, kvm=domain_type == "kvm"), indent=2))
 
 
 def init_command(layout: Layout, host: str) -> list[str]:
@@ -51,11 +57,12 @@ def init_command(layout: Layout, host: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _plan(layout: Layout, host: str) -> dict[str, object]:
+def _plan(layout: Layout, host: str, *, kvm: bool) -> dict[str, object]:
     top = layout.host_directory(host)
     return {
         "hostname": host,
         "controllers": CONTROLLERS,
+        "devices": [*_DEVICES, "kvm"] if kvm else _DEVICES,
         "etc": {"upper": str(top / "upper"), "work": str(top / "work")},
         "binds": [
             [str(top / "libvirt"), "/etc/libvirt"],

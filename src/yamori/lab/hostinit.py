@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 # <sys/mount.h>
-MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 4096, 16384, 1 << 18, 2
+MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE, MNT_DETACH = 4096, 8192, 16384, 1 << 18, 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -56,11 +56,37 @@ def build_view(plan: dict[str, Any]) -> None:
     mount("tmpfs", "/run", "tmpfs", options="mode=755")
     for name in ("libvirt", "lock", "netns"):
         (Path("/run") / name).mkdir()
+    own_devices(plan["devices"])
     mount("overlay", "/etc", "overlay", options="lowerdir=/etc,upperdir={upper},workdir={work}".format(**plan["etc"]))
     for source, target in plan["binds"]:
         mount(source, target, flags=MS_BIND)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def own_devices(names: list[str]) -> None:
+    """A /dev of the host's own: copies of the named nodes, terminals and shared memory."""
+    aside = Path("/run/dev")
+    aside.mkdir()
+    mount("tmpfs", str(aside), "tmpfs", options="mode=755")
+    for name in names:
+        node = Path("/dev") / name
+        if node.exists():
+            (aside / name).parent.mkdir(exist_ok=True)
+            seen = node.stat()
+            os.mknod(aside / name, seen.st_mode, seen.st_rdev)
+            (aside / name).chmod(seen.st_mode & 0o7777)
+            os.chown(aside / name, seen.st_uid, seen.st_gid)
+    for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
+        (aside / name).symlink_to(target)
+    (aside / "ptmx").symlink_to("pts/ptmx")
+    for name in ("pts", "shm"):
+        (aside / name).mkdir()
+    mount("devpts", str(aside / "pts"), "devpts", options="newinstance,ptmxmode=0666,mode=620,gid=5")
+    mount("tmpfs", str(aside / "shm"), "tmpfs", options="mode=1777")
+    # libvirt takes every line of /proc/mounts below /dev for a mount that it can move: none may be hidden
+    detach("/dev")
+    mount(str(aside), "/dev", flags=MS_MOVE)
 
 
 def start(command: list[str]) -> int:
