@@ -4,22 +4,31 @@
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from scripts.reference.pages import api_page, capabilities_page, errors_page, metrics_page
+from scripts.reference.pages import capabilities_page, errors_page, metrics_page
 from scripts.reference.settings import fleet_page
+from yamori.policy.schema import policy_schema
+from yamori.web.api.reference import texts as interface_texts
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Do not edit by hand. -->\n"
 PAGES: Mapping[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "capabilities.md": capabilities_page,
-    "api.md": api_page,
     "metrics.md": metrics_page,
     "fleet.md": fleet_page,
 }
+
+
+def files() -> dict[str, str]:
+    """Every file that is written from the code, by name."""
+    schema = json.dumps(policy_schema(), indent=2, ensure_ascii=False) + "\n"
+    pages = {name: NOTE + write() for name, write in PAGES.items()}
+    return pages | interface_texts() | {"policy.schema.json": schema}
 
 
 def main() -> int:
@@ -28,9 +37,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a page has fallen behind")
     check = parser.parse_args().check
     stale = 0
-    for name, write in PAGES.items():
+    for name, text in files().items():
         path = FOLDER / name
-        text = NOTE + write()
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
         if check:

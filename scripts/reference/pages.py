@@ -1,4 +1,4 @@
-"""Pages of what is a closed set in the code: errors, capabilities, verbs, routes, metrics."""
+"""Pages of what is a closed set in the code: errors, capabilities, verbs, metrics."""
 
 import dataclasses
 import inspect
@@ -13,7 +13,6 @@ from yamori.model.errors import Defect, Failed, Refused, Untrusted, YamoriError
 from yamori.model.limits import UNITS, LimitKind
 from yamori.model.sla import Objective
 from yamori.model.support import FEATURES
-from yamori.web.api.table import ROUTES
 from yamori.web.errors import status_of
 from yamori.web.metrics import Scrape
 
@@ -32,13 +31,6 @@ CAPABILITIES = """# Capabilities and verbs
 
 What a hypervisor can do, as a closed set. What a host lacks is absent there, and the
 [support matrix](../support-matrix.md) says why.
-"""
-API = """# REST interface
-
-Every route but `health` needs the header `Authorization: Bearer TOKEN`; the token of a running service is in a
-file that only its user can read. `GET /api/v1/openapi.json` describes bodies and answers in full.
-Errors: [errors](errors.md).
-
 """
 METRICS = """# Metrics
 
@@ -101,12 +93,6 @@ def abilities(side: type) -> Iterator[tuple[str, str, str]]:
             first_line(sys.modules[kinds[0].__module__]),
             ", ".join(f"`{call}`" for call in calls),
         )
-
-
-def api_page() -> str:
-    """Every route."""
-    rows = ((f"`{r.method} {r.full_path}`", f"`{r.right.value}`", r.summary) for r in ROUTES.values())
-    return API + table(("route", "right", "what it does"), rows)
 
 
 def metrics_page() -> str:
