@@ -142,6 +142,23 @@ def test_no_control_character_of_the_file_reaches_the_message() -> None:
     assert len(message.splitlines()) == 2
 
 
+def test_the_mark_of_a_missing_path_is_the_nearest_thing_that_is_there() -> None:
+    document = parse("endpoints:\n- {name: a}\n", "f.yaml")
+    assert document.line(("endpoints", 0, "uri"), "is missing").startswith("f.yaml:2:3: ")
+    assert document.line((), "is odd") == "f.yaml:1:1: is odd"
+
+
+def test_a_misspelt_key_inside_a_mapping_or_a_choice_is_answered_with_the_right_one() -> None:
+    class Choice(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        entry: Entry | None = None
+        either: tuple[int, ...] | Entry | None = None
+
+    with pytest.raises(Invalid) as caught:
+        load("entry: {nmae: x}\neither: {nmae: x}\n", Choice, "f")
+    assert str(caught.value).count("did you mean 'name'?") == 2
+
+
 def test_a_part_can_be_validated_without_keys_that_belong_to_somebody_else() -> None:
     document = parse("endpoints:\n- {driver: x, name: a, number: bad}\n", "f.yaml")
     with pytest.raises(Invalid, match=r"^f.yaml:2:32: endpoints\[0\].number: must be a whole number, not 'bad'$"):

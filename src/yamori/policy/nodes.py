@@ -18,7 +18,6 @@ from ruamel.yaml.events import (
     NodeEvent,
     ScalarEvent,
     SequenceEndEvent,
-    SequenceStartEvent,
 )
 
 from yamori.model.errors import Invalid
@@ -144,8 +143,6 @@ class _Builder:
         else:
             mapping = isinstance(event, MappingStartEvent)
             node = Node(mark, {} if mapping else [], open=True)
-            if not isinstance(event, MappingStartEvent | SequenceStartEvent):
-                raise self._refuse(mark, "this is not plain data", None)
         if event.anchor:
             self._anchors[str(event.anchor)] = node
         if node.open:
