@@ -1,0 +1,69 @@
+"""What each VM took at each hour of the day on earlier days: a batch night is no surprise the second time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
+
+from yamori.capabilities.sensing.rates import Floats
+from yamori.model.ids import VMId
+from yamori.modules.guard.window import Singles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hour:
+    """One hour of the day: the highest smoothed use seen today, and on the days before."""
+
+    day: date
+    vms: tuple[VMId, ...]
+    smooth: Singles
+    today: Singles
+    past: Singles
+
+
+Hours = Mapping[int, Hour]
+SMOOTH_S = 60.0
+"""Use is smoothed over so many seconds before its highest value is kept."""
+FADE = 0.8
+"""What is remembered of the days before fades by this factor each day."""
+
+
+def keep(hours: Hours, at: datetime, vms: tuple[VMId, ...], taken: Floats, seconds: float) -> dict[int, Hour]:
+    """Add one reading of all VMs. Only the block of this hour is touched."""
+    now = taken.astype(np.float32)
+    block = hours.get(at.hour)
+    if block is None:
+        blank = np.full_like(now, np.nan)
+        block = Hour(day=at.date(), vms=vms, smooth=now, today=now, past=blank)
+    elif block.vms is not vms and block.vms != vms:
+        block = _aligned(block, vms)
+    past, today = block.past, block.today
+    if block.day != at.date():
+        past = np.fmax(past * np.float32(FADE), today)
+        today = np.full_like(now, np.nan)
+    weight = np.float32(min(1.0, seconds / SMOOTH_S))
+    moved = block.smooth + weight * (now - block.smooth)
+    smooth = np.where(np.isnan(moved), np.where(np.isnan(now), block.smooth, now), moved)
+    fresh = Hour(day=at.date(), vms=vms, smooth=smooth, today=np.fmax(today, smooth), past=past)
+    return {**hours, at.hour: fresh}
+
+
+def _aligned(block: Hour, vms: tuple[VMId, ...]) -> Hour:
+    known = dict(zip(block.vms, range(len(block.vms)), strict=True))
+    rows = np.fromiter((known.get(vm, -1) for vm in vms), np.int64, len(vms))
+
+    def taken(column: Singles) -> Singles:
+        if not len(block.vms):
+            return np.full((column.shape[0], len(vms)), np.nan, np.float32)
+        return np.where(rows >= 0, column[:, rows], np.float32(np.nan))
+
+    return Hour(
+        day=block.day, vms=vms, smooth=taken(block.smooth), today=taken(block.today), past=taken(block.past)
+    )
+
+
+def usual_at(hours: Hours, at: datetime, row: int, resource: int) -> float:
+    """Return what a VM took at this hour on earlier days, NaN if none. ``row`` is that of the newest reading."""
+    block = hours.get(at.hour)
+    return float("nan") if block is None else float(block.past[resource, row])

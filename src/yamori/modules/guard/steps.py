@@ -1,0 +1,332 @@
+"""Carries out throttle, release and migrate. The hypervisor is the truth: every phase asks what is.
+
+What a hand has changed is never overwritten: it is read before every write, and named.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from yamori.capabilities.acting.limits import LimitsWriter
+from yamori.capabilities.acting.migration import Migration
+from yamori.capabilities.sensing.limits import LimitsReader
+from yamori.capabilities.session import Sensing
+from yamori.manifest.module import Hold, Json, StepContext
+from yamori.model.actions import Migrate, Release, Throttle
+from yamori.model.errors import (
+    Conflict,
+    Interrupted,
+    Invalid,
+    NotFound,
+    NotPermitted,
+    Rejected,
+    Unsupported,
+    Untrusted,
+)
+from yamori.model.ids import VMId
+from yamori.model.limits import LimitKind, Limits
+from yamori.model.migration import MigrationPhase, StorageMode
+from yamori.model.vm import VM, PowerState
+from yamori.modules.guard.rounding import same, stricter, words
+
+BALLOON_S = 10.0
+"""A balloon may take so long to show its target."""
+LOOK_S = 0.25
+COPY = frozenset({PowerState.RUNNING, PowerState.PAUSED})
+
+Values = Mapping[LimitKind, float | None]
+
+
+def _reader(context: StepContext) -> LimitsReader:
+    if context.sensing.limits is None:
+        raise Unsupported("limits", "this endpoint cannot read limits back")
+    return context.sensing.limits
+
+
+def _writer(context: StepContext) -> LimitsWriter:
+    if context.acting.limits is None:
+        raise Unsupported("limits", "this endpoint cannot set limits")
+    return context.acting.limits
+
+
+def _values(noted: Any) -> dict[LimitKind, float | None]:
+    return {LimitKind(k): None if v is None else float(v) for k, v in dict(noted).items()}
+
+
+def _plain(values: Values) -> Json:
+    return {kind.value: value for kind, value in values.items()}
+
+
+def _drift(read: Limits, expected: Mapping[LimitKind, tuple[float | None, ...]]) -> list[str]:
+    """Return, in words, the limits that are none of those that we or our predecessors left."""
+    return [
+        words(kind, read.values[kind])
+        for kind, values in expected.items()
+        if kind in read.values and not any(same(kind, read.values[kind], v) for v in values)
+    ]
+
+
+async def _running(sensing: Sensing, vm: VMId) -> VM:
+    found = await sensing.inventory.vm(vm)
+    if found.state is not PowerState.RUNNING:
+        raise Conflict(f"the VM is {found.state}, not running", subject=vm)
+    return found
+
+
+class ThrottleSteps:
+    """Bounds one VM. Notes ``hold`` (what held first, what is asked) and ``found`` (what held just before)."""
+
+    async def check(self, action: Throttle, context: StepContext) -> Json:
+        """Refuse what is malformed, not allowed to its class, not supported, or changed by hand."""
+        _sound(action)
+        reader = _reader(context)
+        _writer(context)
+        vm = await _running(context.sensing, action.vm)
+        _allowed(action, vm, context)
+        kinds = context.view.kinds.get(vm.host) if vm.host is not None else None
+        read = await reader.read(action.vm)
+        for kind in action.limits:
+            if kinds is not None and kind not in kinds:
+                raise Unsupported(f"limits.{kind}", "this host cannot set it", subject=action.vm)
+            if kind not in read.values:
+                raise Unsupported(f"limits.{kind}", read.unknown.get(kind, "not read back"), subject=action.vm)
+        hold = context.hold
+        if hold is not None:
+            _untouched(hold, read)
+        first = {} if hold is None else {k: v for k, v in hold.before.items() if k in hold.asked}
+        before = {kind: first.get(kind, read.values[kind]) for kind in action.limits}
+        lifted = {kind: value for kind, value in first.items() if kind not in action.limits}
+        found = {kind: read.values[kind] for kind in (*before, *lifted) if kind in read.values}
+        return {
+            "hold": {"before": _plain(before), "asked": _plain(action.limits)},
+            "found": _plain(found),
+            "lift": _plain(lifted),
+        }
+
+    async def apply(self, action: Throttle, before: Json, context: StepContext) -> None:
+        """Set what is stricter of asked and before; give back what an earlier throttle of ours took besides."""
+        wanted, found = self._wanted(before), _values(before["found"])
+        read = await _reader(context).read(action.vm)
+        expected = {kind: (found.get(kind), value) for kind, value in wanted.items()}
+        changed = _drift(read, expected)
+        if changed:
+            raise Conflict(f"changed by another hand: {', '.join(changed)}", subject=action.vm)
+        todo = {k: v for k, v in wanted.items() if k not in read.values or not same(k, read.values[k], v)}
+        if todo:
+            await _writer(context).set(action.vm, todo)
+
+    async def verify(self, action: Throttle, before: Json, context: StepContext) -> Json:
+        """Read back. A balloon's target may take a while to show."""
+        wanted = self._wanted(before)
+        read = await _settled(_reader(context), action.vm, wanted)
+        off = _drift(read, {kind: (value,) for kind, value in wanted.items()})
+        off += [f"{kind} cannot be read" for kind in wanted if kind not in read.values]
+        if off:
+            asked = ", ".join(words(k, v) for k, v in wanted.items())
+            raise Rejected(f"asked for {asked}, read back {', '.join(off)}", subject=action.vm)
+        return {"limits": _plain({kind: read.values[kind] for kind in wanted})}
+
+    async def undo(self, action: Throttle, before: Json, context: StepContext) -> None:
+        """Put back what was found, but leave what another hand has changed since, and say so."""
+        wanted, found = self._wanted(before), _values(before["found"])
+        await _put_back(action.vm, found, wanted, context)
+
+    def _wanted(self, before: Json) -> dict[LimitKind, float | None]:
+        held = _values(before["hold"]["before"])
+        asked = _values(before["hold"]["asked"])
+        return {**_values(before.get("lift", {})), **{k: stricter(v, held.get(k)) for k, v in asked.items()}}
+
+
+class ReleaseSteps:
+    """Gives a VM back the limits that it had before our throttle. Leaves alone what a hand has changed."""
+
+    async def check(self, action: Release, context: StepContext) -> Json:
+        """Refuse when there is no throttle of ours. Notes what to put back, and what was changed by hand."""
+        hold = context.hold
+        if hold is None:
+            raise Conflict("there is no throttle of ours on this VM", subject=action.vm)
+        _writer(context)
+        read = await _reader(context).read(action.vm)
+        ours = {k: stricter(v, hold.before.get(k)) for k, v in hold.asked.items()}
+        back: dict[LimitKind, float | None] = {}
+        left: dict[LimitKind, float | None] = {}
+        for kind, value in ours.items():
+            first = hold.before.get(kind)
+            known = kind in read.values and any(same(kind, read.values[kind], v) for v in (value, first))
+            (back if known else left)[kind] = first if known else read.values.get(kind)
+        return {"back": _plain(back), "ours": _plain(ours), "left": _plain(left)}
+
+    async def apply(self, action: Release, before: Json, context: StepContext) -> None:
+        """Put back."""
+        back, ours = _values(before["back"]), _values(before["ours"])
+        await _put_back(action.vm, back, {kind: ours.get(kind) for kind in back}, context)
+
+    async def verify(self, action: Release, before: Json, context: StepContext) -> Json:
+        """Read back."""
+        back = _values(before["back"])
+        read = await _settled(_reader(context), action.vm, back)
+        off = _drift(read, {kind: (value,) for kind, value in back.items()})
+        if off:
+            raise Rejected(f"still limited: {', '.join(off)}", subject=action.vm)
+        return {"limits": _plain({k: read.values[k] for k in back if k in read.values}), "left": before["left"]}
+
+    async def undo(self, action: Release, before: Json, context: StepContext) -> None:
+        """Change nothing: a VM that has its own limits again is in the safe state."""
+
+
+class MigrateSteps:
+    """Moves a running VM, encrypted, and proves that exactly one copy runs. Notes ``from`` and ``to``."""
+
+    async def check(self, action: Migrate, context: StepContext) -> Json:
+        """Refuse when either side cannot, the VM does not run, moves already, or is at the destination."""
+        _mover(context)
+        vm = await _running(context.sensing, action.vm)
+        if context.destination is None or action.to is None:
+            raise Conflict("no destination was chosen", subject=action.vm)
+        if await _copy(context.destination, action.vm) is not None or vm.host == action.to:
+            raise Conflict(f"the VM is at {action.to} already", subject=action.vm)
+        if context.landing is None:
+            raise Unsupported("migration.live", f"{action.to} cannot take VMs", subject=action.vm)
+        if await _under_way(context, action.vm):
+            raise Conflict("the VM is being moved already", subject=action.vm)
+        return {"from": vm.host, "to": action.to, "storage": _storage(vm).value}
+
+    async def apply(self, action: Migrate, before: Json, context: StepContext) -> None:
+        """Start the move, or join it where it is under way, and wait for its end. Does nothing when it is done."""
+        if await self._arrived(action, context):
+            return
+        mover = _mover(context)
+        if not await _under_way(context, action.vm):
+            if context.landing is None:
+                raise Conflict("the destination has a copy while the source has one too", subject=action.vm)
+            await mover.start(
+                action.vm,
+                context.landing,
+                storage=StorageMode(before["storage"]),
+                bandwidth_bytes_s=None,
+                key=context.key,
+            )
+        status = await mover.wait(action.vm)
+        if status.phase is not MigrationPhase.SUCCEEDED:
+            raise Interrupted(
+                f"the move {status.phase}: {(status.error or 'no reason given')[:300]}", subject=action.vm
+            )
+        if status.encrypted is False:
+            raise Untrusted("the move was not encrypted", subject=action.vm)
+
+    async def verify(self, action: Migrate, before: Json, context: StepContext) -> Json:
+        """Read both sides: one running copy at the destination, none at the source."""
+        here = await _copy(context.sensing, action.vm)
+        there = None if context.destination is None else await _copy(context.destination, action.vm)
+        if here is not None or there is None or there.state is not PowerState.RUNNING:
+            at = "both hosts" if here and there else before["from"] if here else "neither host"
+            raise Rejected(f"after the move the VM runs at {at}", subject=action.vm)
+        return {"host": there.host, "copies": 1}
+
+    async def undo(self, action: Migrate, before: Json, context: StepContext) -> None:
+        """Stop a move that is under way. What has arrived stays: moving back is another decision."""
+        if await self._arrived(action, context) or not await _under_way(context, action.vm):
+            return
+        await _mover(context).cancel(action.vm)
+        if await _copy(context.sensing, action.vm) is None:
+            raise Rejected("after cancelling the move the VM does not run at its source", subject=action.vm)
+
+    async def _arrived(self, action: Migrate, context: StepContext) -> bool:
+        if context.destination is None or await _copy(context.destination, action.vm) is None:
+            return False
+        return await _copy(context.sensing, action.vm) is None
+
+
+def _sound(action: Throttle) -> None:
+    if not action.limits:
+        raise Invalid("a throttle must name at least one limit", subject=action.vm)
+    for kind, value in action.limits.items():
+        if not 0 < value < float("inf"):
+            raise Invalid(f"{kind} must be a positive number, not {value}", subject=action.vm)
+    if not 0 < action.expires_after_s < float("inf"):
+        raise Invalid("a throttle must expire", subject=action.vm)
+
+
+def _allowed(action: Throttle, vm: VM, context: StepContext) -> None:
+    sla = context.view.sla(action.vm)
+    if sla is None:
+        return
+    if not sla.throttleable:
+        raise NotPermitted(f"class {sla.name} is never throttled", subject=action.vm, mend="migrate it instead")
+    floors = {
+        LimitKind.CPU_CAP: sla.floor_cpu_cores,
+        LimitKind.MEMORY: sla.floor_memory_fraction * vm.memory_max_bytes,
+        LimitKind.DISK_IOPS: sla.floor_disk_iops,
+        LimitKind.DISK_BANDWIDTH: sla.floor_disk_bandwidth,
+    }
+    for kind, value in action.limits.items():
+        floor = floors.get(kind, 0.0)
+        if value < floor and not same(kind, value, floor):
+            raise NotPermitted(
+                f"class {sla.name} keeps at least {words(kind, floor)}, {words(kind, value)} is less",
+                subject=action.vm,
+            )
+
+
+def _untouched(hold: Hold, read: Limits) -> None:
+    """Refuse when what holds is not what our throttle left."""
+    expected = {k: (stricter(v, hold.before.get(k)),) for k, v in hold.asked.items()}
+    changed = _drift(read, expected)
+    if changed:
+        raise Conflict(f"changed by another hand: {', '.join(changed)}", subject=hold.vm)
+
+
+async def _put_back(vm: VMId, back: Values, ours: Values, context: StepContext) -> None:
+    """Set ``back`` where ``ours`` still holds. Raises Conflict, at the end, for what another hand has changed."""
+    read = await _reader(context).read(vm)
+    expected = {kind: (value, ours.get(kind)) for kind, value in back.items()}
+    changed = {k for k, values in expected.items() if _drift(read, {k: values})}
+    todo = {
+        kind: value
+        for kind, value in back.items()
+        if kind not in changed and not (kind in read.values and same(kind, read.values[kind], value))
+    }
+    if todo:
+        await _writer(context).set(vm, todo)
+    if changed:
+        said = ", ".join(words(kind, read.values[kind]) for kind in sorted(changed))
+        raise Conflict(f"left as another hand has set it: {said}", subject=vm)
+
+
+async def _settled(reader: LimitsReader, vm: VMId, wanted: Values) -> Limits:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + (BALLOON_S if LimitKind.MEMORY in wanted else 0.0)
+    while True:
+        read = await reader.read(vm)
+        memory = LimitKind.MEMORY
+        arrived = memory not in wanted or same(memory, read.values.get(memory), wanted[memory])
+        if arrived or loop.time() >= until:
+            return read
+        await asyncio.sleep(LOOK_S)
+
+
+def _mover(context: StepContext) -> Migration:
+    if context.acting.migration is None:
+        raise Unsupported("migration.live", "this endpoint cannot move VMs")
+    return context.acting.migration
+
+
+async def _under_way(context: StepContext, vm: VMId) -> bool:
+    watch = context.sensing.migration
+    status = None if watch is None else await watch.status(vm)
+    return status is not None and status.phase is MigrationPhase.RUNNING
+
+
+async def _copy(sensing: Sensing, vm: VMId) -> VM | None:
+    """Return the VM as this side shows it if it counts as a running copy here."""
+    try:
+        found = await sensing.inventory.vm(vm)
+    except NotFound:
+        return None
+    return found if found.state in COPY else None
+
+
+def _storage(vm: VM) -> StorageMode:
+    """Copy disks only when they are known not to be shared: copying a disk onto itself would destroy it."""
+    apart = any(disk.shared is False and not disk.read_only for disk in vm.disks)
+    return StorageMode.COPIED if apart else StorageMode.SHARED
