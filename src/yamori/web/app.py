@@ -38,10 +38,11 @@ def create_app(
     hosts: Collection[str] = LOOPBACK_NAMES,
     gate: TokenGate | None = None,
 ) -> FastAPI:
-    """Make the application. ``check_token`` raises NotPermitted for a text that is not the token. ``hosts`` are the names by which it may be called (the Host header, without port).
+    """Make the application.
 
-    ``app.state.streams.close()`` ends the event streams, so that a server can stop; ``serve_http`` calls it.
-    ``gate`` replaces how wrong tokens are slowed down.
+    ``check_token`` raises NotPermitted or Untrusted for a text that is not the token. ``hosts`` are the names by
+    which the service may be called (the Host header, without port). ``gate`` replaces how wrong tokens are slowed
+    down. ``app.state.streams.close()`` ends the event streams, so that a server can stop; ``serve_http`` calls it.
     """
     app = FastAPI(
         title="Yamori", version=version, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False

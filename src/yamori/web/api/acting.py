@@ -9,6 +9,7 @@ from yamori.control.facade import Facade
 from yamori.model.actions import Action, Migrate, Release, Throttle
 from yamori.model.ids import HostId, RunId
 from yamori.web.answer import Answer, shown
+from yamori.web.api.answers import Ruled
 from yamori.web.api.bodies import MigrateBody, ReleaseBody, ThrottleBody, UndoBody
 from yamori.web.api.once import Once
 from yamori.web.api.reading import Handler, Name
@@ -79,7 +80,7 @@ class Acting:
         decision, run = await self._facade.request(
             action, by=operator_of(request), reason=reason or "asked for by an operator", dry_run=dry_run
         )
-        return {"decision": shown(decision), "run": shown(run)}
+        return shown(Ruled(decision=decision, run=run))
 
     async def _answer(self, request: Request, key: str | None, work: Callable[[], Awaitable[Any]]) -> Answer:
         asked = f"{request.method} {request.url.path}\n".encode() + await request.body()

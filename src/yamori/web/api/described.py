@@ -75,7 +75,7 @@ def page(app: FastAPI) -> str:
     lines += [ERRORS, "| Code | Status | Meaning |", "|---|---|---|"]
     for kind in sorted(set(kinds()), key=lambda k: (status_of(k), k.code)):
         meaning = (kind.__doc__ or "").strip().splitlines()[0]
-        if kind.__module__.startswith("yamori.") and kind.code != "error":
+        if kind.__module__ in ("yamori.model.errors", "yamori.web.errors") and kind.code != "error":
             lines.append(f"| `{kind.code}` | {status_of(kind)} | {meaning} |")
     return "\n".join(lines) + "\n"
 
@@ -86,7 +86,7 @@ def _anchor(route: Route) -> str:
 
 def _section(route: Route, told: Mapping[str, Any]) -> list[str]:
     lines = ["", f"## {route.method} {route.full_path}", "", route.summary]
-    if told.get("description"):
+    if "``" in told.get("description", ""):  # the sentence that explains parameters
         lines += ["", told["description"]]
     rows = [
         p for p in told.get("parameters", ()) if p["name"] not in {"vm", "run", "finding"} or p["in"] != "path"
@@ -130,8 +130,9 @@ HEAD = """# REST interface
 Generated from the table of routes (`yamori.web.api.table`); the full schema is in [openapi.json](openapi.json).
 
 Every request carries `Authorization: Bearer TOKEN`, where TOKEN is the content of the file `api-token` in the
-state directory. The only route without is `health`. A browser that has logged in at the console uses a cookie together
-with the header `X-Yamori-Key` instead. A wrong token is answered slowly; the right one is never locked out.
+state directory. The only route without is `health`. A browser that has logged in at the console uses a cookie
+together with the header `X-Yamori-Key` instead. A wrong token is answered slowly; the right one is
+never locked out.
 
 Requests are refused that come under another host name than the service's own, from a page of another origin, with
 a body above 64 KiB or an address above 4096 characters.

@@ -1,7 +1,6 @@
 """Routes that only read."""
 
 import asyncio
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -12,6 +11,15 @@ from yamori.control.facade import Facade, Standing, VMView
 from yamori.model.ids import FindingId, RunId
 from yamori.model.support import FEATURES
 from yamori.web.answer import Answer, shown
+from yamori.web.api.answers import (
+    Health,
+    LedgerVerified,
+    LimitsNow,
+    Matrix,
+    PolicyText,
+    Service,
+    answer_of,
+)
 from yamori.web.api.bodies import NAME
 from yamori.web.overview import matches, ordered, summarise
 from yamori.web.standing import standing_of
@@ -23,19 +31,6 @@ Handler = Callable[..., Any]
 
 FRESH_S = 0.5
 """For how long the ordered list of all VMs is used again: many watchers of a large fleet cost as much as one."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class VMAnswer(VMView):
-    """A VM with the worst standing of its objectives in one word."""
-
-    standing: Standing
-
-
-def answer_of(view: VMView) -> VMAnswer:
-    """Add the one word."""
-    members = {f.name: getattr(view, f.name) for f in dataclasses.fields(VMView)}
-    return VMAnswer(**members, standing=standing_of(view))
 
 
 class Reading:
@@ -67,11 +62,11 @@ class Reading:
 
     async def health(self) -> Answer:
         """Tell nobody more than that it is up."""
-        return Answer({"status": "up"})
+        return Answer(shown(Health()))
 
     async def service(self) -> Answer:
         """Tell versions."""
-        return Answer({"name": "yamori", "version": self._version, "interface": "v1", "at": shown(self._now())})
+        return Answer(shown(Service(name="yamori", version=self._version, interface="v1", at=self._now())))
 
     async def endpoints(self) -> Answer:
         """List the connections."""
@@ -130,11 +125,11 @@ class Reading:
         found = self._facade.vm(vm).vm.id
         limits = await self._facade.limits(found)
         kinds = self._facade.limit_kinds(found)
-        return Answer({"limits": shown(limits), "settable": shown(kinds), "read_at": shown(self._now())})
+        return Answer(shown(LimitsNow(limits=limits, settable=kinds, read_at=self._now())))
 
     async def support(self) -> Answer:
         """Show the matrix."""
-        return Answer({"features": list(FEATURES), "endpoints": shown(self._facade.support())})
+        return Answer(shown(Matrix(features=FEATURES, endpoints=self._facade.support())))
 
     async def findings(
         self, *, open_only: Annotated[bool, Query(alias="open")] = False, limit: Limit = 100
@@ -174,7 +169,7 @@ class Reading:
 
     async def policy(self) -> Answer:
         """Show the policy."""
-        return Answer({"text": self._policy_text()})
+        return Answer(shown(PolicyText(text=self._policy_text())))
 
     async def ledger(self, *, after: Annotated[int, Query(ge=0, le=2**53)] = 0, limit: Limit = 100) -> Answer:
         """List records after a number."""
@@ -182,7 +177,8 @@ class Reading:
 
     async def ledger_verify(self) -> Answer:
         """Check the chain; what does not hold is answered as an error."""
-        return Answer({"records": await self._facade.verify_ledger(), "verified_at": shown(self._now())})
+        records = await self._facade.verify_ledger()
+        return Answer(shown(LedgerVerified(records=records, verified_at=self._now())))
 
     async def _all(self) -> Sequence[VMView]:
         clock_s = self._clock_s()

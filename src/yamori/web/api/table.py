@@ -5,9 +5,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from yamori.control.facade import EndpointView, Explanation, Ruling, Series, VMView
+from yamori.control.facade import EndpointView, Explanation, Ruling, Series
 from yamori.model.finding import Finding
 from yamori.model.run import Run
+from yamori.web.api.answers import (
+    Health,
+    LedgerVerified,
+    LimitsNow,
+    Matrix,
+    PolicyText,
+    Ruled,
+    Service,
+    VMAnswer,
+)
+from yamori.web.overview import FleetSummary
 
 PREFIX = "/api/v1"
 
@@ -64,16 +75,22 @@ ROUTES: Mapping[str, Route] = {
             path="/health",
             right=Right.NOBODY,
             summary="Say that the service is up. The only route that needs no token; it tells nothing else.",
+            answers=Health,
         ),
-        _read("service", "/service", "Version of the service and of this interface."),
+        _read("service", "/service", "Version of the service and of this interface.", Service),
         _read("openapi", "/openapi.json", "This interface in OpenAPI 3.1."),
         _read("endpoints", "/endpoints", "The configured connections and their hosts.", EndpointView, many=True),
-        _read("fleet", "/fleet", "The fleet by host: counts by standing, and the VMs that need a look first."),
-        _read("vms", "/vms", "VMs in order of host and name, page by page.", VMView, many=True),
-        _read("vm", "/vms/{vm}", "One VM, by id or by a name that only one VM has.", VMView),
+        _read(
+            "fleet",
+            "/fleet",
+            "The fleet by host: counts by standing, and the VMs that need a look first.",
+            FleetSummary,
+        ),
+        _read("vms", "/vms", "VMs in order of host and name, page by page.", VMAnswer, many=True),
+        _read("vm", "/vms/{vm}", "One VM, by id or by a name that only one VM has.", VMAnswer),
         _read("history", "/vms/{vm}/history", "What one VM used, and how it was served, over time.", Series),
-        _read("limits", "/vms/{vm}/limits", "The limits of one VM, read from its hypervisor now."),
-        _read("support", "/support", "What each endpoint can do: feature by feature, with the reason."),
+        _read("limits", "/vms/{vm}/limits", "The limits of one VM, read from its hypervisor now.", LimitsNow),
+        _read("support", "/support", "What each endpoint can do: feature by feature, with the reason.", Matrix),
         _read("findings", "/findings", "Findings, newest first.", Finding, many=True),
         _read("finding", "/findings/{finding}", "One finding with its evidence.", Finding),
         _read("rulings", "/rulings", "What policy ruled, newest first.", Ruling, many=True),
@@ -86,13 +103,15 @@ ROUTES: Mapping[str, Route] = {
             Explanation,
         ),
         _read("wait", "/runs/{run}/wait", "Wait until a run has ended, and return it as it is then.", Run),
-        _read("policy", "/policy", "The policy in force, as it was read."),
+        _read("policy", "/policy", "The policy in force, as it was read.", PolicyText),
         _read("ledger", "/ledger", "Records of the ledger, oldest first.", many=True),
-        _read("ledger_verify", "/ledger/verify", "Check the whole hash chain of the ledger."),
+        _read("ledger_verify", "/ledger/verify", "Check the whole hash chain of the ledger.", LedgerVerified),
         _read("events", "/events", "What happens, as Server-Sent Events."),
-        _write("throttle", "/vms/{vm}/throttle", Right.LIMITS, "Bound what a VM may use, for a time."),
-        _write("release", "/vms/{vm}/release", Right.LIMITS, "Give a VM back the limits it had before."),
-        _write("migrate", "/vms/{vm}/migrate", Right.MIGRATE, "Move a running VM to another host, encrypted."),
+        _write("throttle", "/vms/{vm}/throttle", Right.LIMITS, "Bound what a VM may use, for a time.", Ruled),
+        _write("release", "/vms/{vm}/release", Right.LIMITS, "Give a VM back the limits it had before.", Ruled),
+        _write(
+            "migrate", "/vms/{vm}/migrate", Right.MIGRATE, "Move a running VM to another host, encrypted.", Ruled
+        ),
         _write("undo", "/runs/{run}/undo", Right.UNDO, "Undo a verified run.", Run),
     )
 }

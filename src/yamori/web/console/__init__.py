@@ -17,8 +17,8 @@ from yamori.web.token_gate import LONGEST, TokenGate
 STATIC = Path(__file__).parent / "static"
 PAGES = (
     "/",
+    "/vms",
     "/vms/{untrusted_name}",
-    "/hosts/{untrusted_name:path}",
     "/findings",
     "/findings/{untrusted_name}",
     "/runs",
