@@ -39,7 +39,7 @@ RATES: Mapping[str, tuple[str, str]] = {
 VM_LABELS = ("vm", "name", "host")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scrape(Collector):
     """What one scrape tells. ``vms`` are in order; only the first ``most_vms`` get series of their own."""
 
