@@ -8,6 +8,7 @@ from yamori.drivers.libvirt.settings import LibvirtSettings
 from yamori.model.support import FEATURES
 
 _READ_ONLY = "the connection is read-only"
+_NO_ADDRESS = "other hosts cannot reach this one: migrate_to.uri is not set"
 _ACTING = ("power", "limits.", "migration.")
 _SHAPING = {"CONFIG_NET_SCH_SFQ": "sch_sfq", "CONFIG_NET_CLS_FW": "cls_fw", "CONFIG_NET_ACT_POLICE": "act_police"}
 
@@ -20,8 +21,15 @@ class Absences:
             feature: _READ_ONLY for feature in FEATURES if settings.read_only and feature.startswith(_ACTING)
         }
         self._reasons |= settings.dialect.absent
-        self._reasons |= {feature: f"switched off: {reason}" for feature, reason in settings.absent.items()}
+        self._reasons |= {feature: f"switched off: {reason}" for feature, reason in settings.without.items()}
         self._proven: set[str] = set()
+        if (
+            settings.dialect.moves
+            and settings.same_machine
+            and (settings.migrate_to is None or settings.migrate_to.uri is None)
+        ):
+            for feature in ("migration.live", "migration.encrypted", "migration.copied_storage"):
+                self._reasons.setdefault(feature, _NO_ADDRESS)
         if settings.same_machine and settings.dialect.remote:
             missing = missing_for_shaping()
             if missing:

@@ -11,8 +11,8 @@ from yamori.drivers.libvirt.connection import Connection
 from yamori.drivers.libvirt.translate import (
     Definition,
     definition,
-    is_changing_hosts,
     labels_for,
+    may_be_changing_hosts,
     state,
     version,
     vm_id,
@@ -179,15 +179,24 @@ def _seen(rows: Any) -> list[Seen]:
 
 
 def _settled(handle: Any, code: int | None, reason: int | None) -> PowerState:
-    """The state; of a VM that a move has stopped, ask which side of the move this is."""
-    if not is_changing_hosts(code, reason):
+    """The state; of a VM that a move may have stopped, ask which side of the move this is."""
+    if not may_be_changing_hosts(code, reason):
         return state(code, reason)
     try:
-        job = handle.jobStats()
+        return PowerState.INCOMING if is_arriving(handle) else PowerState.PAUSED
     except libvirt.libvirtError:
         return PowerState.UNKNOWN
-    arriving = job.get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN
-    return PowerState.INCOMING if arriving else PowerState.PAUSED
+
+
+def is_arriving(handle: Any) -> bool:
+    """Whether an active domain is the receiving side of a move: libvirt refuses to tell such a side's progress."""
+    try:
+        job = handle.jobStats()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_OPERATION_UNSUPPORTED:
+            return True
+        raise
+    return bool(job.get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN)
 
 
 def _state_of(handle: Any) -> tuple[int | None, int | None]:

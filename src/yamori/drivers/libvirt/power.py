@@ -25,8 +25,7 @@ class LibvirtPower:
 
     async def start(self, vm: VMId) -> None:
         """Run a stopped VM."""
-        off = frozenset({PowerState.STOPPED, PowerState.CRASHED})
-        await self._do(vm, "start", since=off, already=_EXECUTING, act=lambda d: d.create())
+        await self._do(vm, "start", since=_OFF, already=_EXECUTING, act=lambda d: d.create())
 
     async def stop(self, vm: VMId, *, force: bool = False) -> None:
         """Ask the guest to shut down, or with ``force`` cut the power."""
@@ -79,8 +78,9 @@ class LibvirtPower:
 
 
 def _state(handle: Any) -> PowerState:
+    """Off is off, whatever ended it; a crashed VM that still holds its memory is another matter."""
     code, reason = handle.state()[:2]
-    return state(code, reason)
+    return PowerState.STOPPED if code == libvirt.VIR_DOMAIN_SHUTOFF else state(code, reason)
 
 
 def _cut(handle: Any) -> None:

@@ -85,6 +85,7 @@ class Probe:
             return dict.fromkeys(("migration.live", "migration.encrypted", "migration.copied_storage"), _NATIVE)
         live = _live_migration(link)
         proven = self._absences.is_proven("migration.encrypted")
+        proven = proven or self._connection.settings.migrate_to is not None
         return {
             "migration.live": live,
             "migration.encrypted": _NATIVE if proven else Cell(level=Level.UNKNOWN, reason=_TLS_UNKNOWN),

@@ -4,8 +4,10 @@ from yamori.capabilities.session import Acting, Sensing
 from yamori.drivers.libvirt.absence import Absences
 from yamori.drivers.libvirt.changes import LibvirtChanges
 from yamori.drivers.libvirt.connection import Connection
+from yamori.drivers.libvirt.following import Moves
 from yamori.drivers.libvirt.inventory import LibvirtInventory
 from yamori.drivers.libvirt.limits import LibvirtLimitsReader, LibvirtLimitsWriter
+from yamori.drivers.libvirt.migration import LibvirtMigration, LibvirtMigrationWatch
 from yamori.drivers.libvirt.power import LibvirtPower
 from yamori.drivers.libvirt.probe import Probe
 from yamori.drivers.libvirt.settings import LibvirtSettings
@@ -24,17 +26,22 @@ class LibvirtSession:
         inventory = LibvirtInventory(self._connection, host)
         changes = LibvirtChanges(self._connection, host, inventory.forget)
         self._probe = Probe(self._connection, absences)
+        self._moves = Moves(self._connection, changes, absences)
         may_act = not settings.read_only
         self._sensing = Sensing(
             inventory=inventory,
             changes=None if absences.why("changes") else changes,
             usage=None if absences.why("usage") else LibvirtUsage(self._connection, host),
             limits=LibvirtLimitsReader(self._connection, absences.why),
+            migration=None if absences.why("migration.live") else LibvirtMigrationWatch(self._moves),
         )
         self._acting = Acting(
             power=LibvirtPower(self._connection) if may_act and not absences.why("power") else None,
             limits=LibvirtLimitsWriter(self._connection, absences.why, absences.learn)
             if may_act and not absences.all_of("limits")
+            else None,
+            migration=LibvirtMigration(self._connection, host, self._moves, absences)
+            if may_act and not absences.why("migration.live")
             else None,
         )
 
@@ -54,4 +61,5 @@ class LibvirtSession:
 
     async def close(self) -> None:
         """Let go of everything."""
+        self._moves.close()
         await self._connection.close()

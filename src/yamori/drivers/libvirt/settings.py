@@ -46,7 +46,7 @@ class Timeouts(BaseModel):
     act_s: float = Field(default=30.0, gt=0, le=600)
 
 
-class MigrationSettings(BaseModel):
+class LandingSettings(BaseModel):
     """How *other hosts* reach this one when a VM lands here."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -86,20 +86,26 @@ class LibvirtSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     uri: str = Field(max_length=2048)
+    """libvirt address, as in ``qemu+tls://host/system`` (libvirt: "Connection URIs")."""
     pki: Path | None = None
     """Folder with cacert.pem, clientcert.pem and clientkey.pem for ``qemu+tls``."""
     site: str | None = Field(default=None, max_length=128)
+    """Name of the place, shown with the host."""
     read_only: bool = False
     """Open a connection that libvirt itself keeps from changing anything."""
     labels: Mapping[str, Mapping[Label, LabelValue]] = Field(default_factory=dict, max_length=10_000)
+    """Labels by VM id, name or pattern of names."""
     metadata_labels: bool = True
     """Whether labels in a VM's definition count."""
     shared_paths: tuple[Path, ...] = ()
     """Folders that hold the same files on every host that VMs move between."""
     capacity: Capacity = Capacity()
+    """What VMs may use together."""
     timeouts: Timeouts = Timeouts()
-    migration: MigrationSettings = MigrationSettings()
-    absent: Mapping[str, str] = Field(default_factory=dict)
+    """How long calls may take."""
+    migrate_to: LandingSettings | None = None
+    """How VMs come here from other hosts. Filling it in says that QEMU's certificates are in place here."""
+    without: Mapping[str, str] = Field(default_factory=dict)
     """Features that this endpoint shall not offer, each with the reason to show."""
     cpu_weight_of_one: int | None = Field(default=None, ge=1, le=262144)
     """libvirt's cpu_shares of an ordinary VM (1024 with control groups v1, 100 with v2); default: found out."""
@@ -110,15 +116,15 @@ class LibvirtSettings(BaseModel):
         dialect_of(uri)
         return uri
 
-    @field_validator("absent")
+    @field_validator("without")
     @classmethod
-    def _are_features(cls, absent: Mapping[str, str]) -> Mapping[str, str]:
-        unknown = sorted(set(absent) - set(FEATURES))
+    def _are_features(cls, without: Mapping[str, str]) -> Mapping[str, str]:
+        unknown = sorted(set(without) - set(FEATURES))
         if unknown:
             raise ValueError(f"no such features: {', '.join(unknown)}; known are {', '.join(FEATURES)}")
-        if not all(reason.strip() for reason in absent.values()):
-            raise ValueError("each absent feature needs a reason")
-        return absent
+        if not all(reason.strip() for reason in without.values()):
+            raise ValueError("each feature left out needs a reason")
+        return without
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -159,7 +165,8 @@ class LibvirtSettings(BaseModel):
     @property
     def landing_uri(self) -> str:
         """The address under which other hosts reach this one."""
-        return self.migration.uri or urlsplit(self.uri)._replace(query="", fragment="").geturl()
+        given = None if self.migrate_to is None else self.migrate_to.uri
+        return given or urlsplit(self.uri)._replace(query="", fragment="").geturl()
 
 
 def dialect_of(uri: str) -> Dialect:

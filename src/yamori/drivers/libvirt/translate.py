@@ -41,7 +41,7 @@ _UNITS = {
 }
 
 _RUNNING, _BLOCKED, _PAUSED, _SHUTDOWN, _SHUTOFF, _CRASHED, _SUSPENDED = range(1, 8)
-_PAUSED_MIGRATING = 2
+_MAY_BE_ARRIVING = frozenset({0, 2, 11})  # reason unknown, migration, starting up
 _SHUTOFF_CRASHED = 3
 _STATES = {
     _RUNNING: PowerState.RUNNING,
@@ -59,6 +59,8 @@ class DiskDefinition:
     """A disk as defined. ``path`` is the file or device behind it, None where there is none of this host."""
 
     disk: Disk
+    kind: str
+    """libvirt's word: file, block, network …"""
     path: str | None
     medium: bool
     """Whether it is a disk proper, with something in it: not a CD drive, not empty."""
@@ -210,9 +212,9 @@ def state(code: int | None, reason: int | None) -> PowerState:
     return PowerState.UNKNOWN if code is None else _STATES.get(code, PowerState.UNKNOWN)
 
 
-def is_changing_hosts(code: int | None, reason: int | None) -> bool:
-    """Whether it is stopped by a move: the receiving side all the time, the giving side in the last moment."""
-    return code == _PAUSED and reason == _PAUSED_MIGRATING
+def may_be_changing_hosts(code: int | None, reason: int | None) -> bool:
+    """Whether a move may have stopped it: the receiving side all the time, the giving side in the last moment."""
+    return code == _PAUSED and reason in _MAY_BE_ARRIVING
 
 
 def version(number: int) -> str:
@@ -260,6 +262,7 @@ def _disk(element: ET.Element, shared_paths: tuple[str, ...]) -> DiskDefinition:
             read_only=element.find("readonly") is not None,
             shared=_is_shared(element, kind, path or socket, shared_paths),
         ),
+        kind=clean(kind, 32),
         path=path,
         medium=element.get("device", "disk") in {"disk", "lun"} and source is not None,
     )

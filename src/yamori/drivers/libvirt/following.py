@@ -1,0 +1,190 @@
+"""The moves away from one endpoint, followed to their end; an outage of the link is waited through."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import libvirt
+
+from yamori.drivers.libvirt.absence import Absences
+from yamori.drivers.libvirt.changes import LibvirtChanges
+from yamori.drivers.libvirt.connection import Connection
+from yamori.drivers.libvirt.inventory import find
+from yamori.drivers.libvirt.moves import Move, is_outgoing, progress_of
+from yamori.drivers.libvirt.translate import MOVE_NAMESPACE
+from yamori.model.errors import Conflict, Interrupted, NotFound, Rejected, TimedOut, Unreachable, YamoriError
+from yamori.model.ids import VMId
+from yamori.model.migration import MigrationPhase
+
+POLL_SECONDS = 0.25
+_BROKEN_REASONS = (libvirt.VIR_DOMAIN_PAUSED_MIGRATION, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED)
+_PAUSED_HERE = (
+    "the move broke and the VM is paused here: resume it here only once it is certain that it does not run there"
+)
+
+
+class Moves:
+    """The moves away from one endpoint: those of this process, and those that it finds under way."""
+
+    def __init__(self, connection: Connection, changes: LibvirtChanges, absences: Absences) -> None:
+        self._connection = connection
+        self._changes = changes
+        self._absences = absences
+        self._moves: dict[VMId, Move] = {}
+
+    def get(self, vm: VMId) -> Move | None:
+        """The last move that this process knows of."""
+        return self._moves.get(vm)
+
+    async def known(self, vm: VMId) -> Move | None:
+        """The same, or one that is found under way at the hypervisor and followed from now on."""
+        move = self._moves.get(vm)
+        if move is not None and move.phase is MigrationPhase.RUNNING:
+            return move
+        try:
+            job = await self._job(vm)
+        except NotFound:
+            return move
+        if is_outgoing(job):
+            found = self._moves.get(vm)
+            if found is None or found.phase is not MigrationPhase.RUNNING:
+                self.follow(Move(vm=vm, key=None, encrypted=None, progress=progress_of(job)))
+            return self._moves[vm]
+        return move
+
+    def follow(self, move: Move) -> None:
+        """Watch a move that somebody else performs until it has ended."""
+        self._moves[move.vm] = move
+        move.task = asyncio.create_task(self._until_settled(move))
+
+    async def begin(self, move: Move, act: Callable[[Any], None]) -> None:
+        """Perform a move; return once it is under way. Raises what ended it before that."""
+        before = self._moves.get(move.vm)
+        self._moves[move.vm] = move
+        move.task = asyncio.create_task(self._perform(move, act))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._connection.settings.timeouts.act_s
+        while not move.task.done() and loop.time() < deadline:
+            with contextlib.suppress(YamoriError):
+                if is_outgoing(await self._job(move.vm)):
+                    return
+            await asyncio.wait({move.task}, timeout=POLL_SECONDS / 5)
+        if move.task.done() and move.error is not None and move.phase is MigrationPhase.FAILED:
+            if before is None:
+                del self._moves[move.vm]
+            else:
+                self._moves[move.vm] = before
+            raise move.error
+
+    async def look(self, move: Move) -> None:
+        """Bring the progress up to date."""
+        with contextlib.suppress(NotFound):
+            job = await self._job(move.vm)
+            if is_outgoing(job):
+                move.progress = progress_of(job) or move.progress
+
+    async def stop(self, move: Move) -> None:
+        """Abort until the move has ended, one way or the other. Raises TimedOut."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._connection.settings.timeouts.act_s
+        while move.phase is MigrationPhase.RUNNING:
+            move.cancelling = True
+            with contextlib.suppress(Conflict, NotFound, Rejected):
+                await self._connection.call(
+                    lambda link: _abort(link, move.vm), capability="migration", subject=move.vm
+                )
+            if move.task is not None:
+                await asyncio.wait({move.task}, timeout=POLL_SECONDS)
+            if loop.time() > deadline:
+                raise TimedOut("the move did not stop in time", subject=move.vm)
+
+    def close(self) -> None:
+        """Stop following; the moves go on."""
+        for move in self._moves.values():
+            if move.task is not None:
+                move.task.cancel()
+
+    async def _perform(self, move: Move, act: Callable[[Any], None]) -> None:
+        watcher = asyncio.create_task(self._watch_progress(move))
+        try:
+            await self._connection.call_unlimited(act, capability="migration", subject=move.vm)
+        except Unreachable:
+            await self._until_settled(move)
+        except YamoriError as error:
+            await self._settle_failed(move, error)
+        else:
+            self._absences.prove("migration.encrypted")
+            move.phase = MigrationPhase.SUCCEEDED
+        finally:
+            watcher.cancel()
+
+    async def _watch_progress(self, move: Move) -> None:
+        while True:
+            await asyncio.sleep(2 * POLL_SECONDS)
+            with contextlib.suppress(YamoriError):
+                await self.look(move)
+
+    async def _settle_failed(self, move: Move, error: YamoriError) -> None:
+        """libvirt says that the move failed; see what is left here."""
+        with contextlib.suppress(YamoriError):
+            state, reason = await self._connection.call(
+                lambda link: find(link, move.vm).state()[:2], capability="migration", subject=move.vm
+            )
+            await self._connection.call(
+                lambda link: _clear_mark(link, move.vm), capability="migration", subject=move.vm
+            )
+            if state == libvirt.VIR_DOMAIN_PAUSED and reason in _BROKEN_REASONS:
+                error = Interrupted(f"{_PAUSED_HERE}: {error.message}", subject=move.vm)
+        move.error = error
+        move.phase = MigrationPhase.CANCELLED if move.cancelling else MigrationPhase.FAILED
+
+    async def _until_settled(self, move: Move) -> None:
+        """Ask the hypervisor until the move has ended; an outage is waited through."""
+        while True:
+            try:
+                job = await self._job(move.vm)
+            except NotFound:
+                move.phase = MigrationPhase.SUCCEEDED
+                return
+            except YamoriError:
+                await asyncio.sleep(2 * POLL_SECONDS)
+                continue
+            if not is_outgoing(job):
+                break
+            move.progress = progress_of(job) or move.progress
+            await asyncio.sleep(POLL_SECONDS)
+        if await self._has_left(move.vm):
+            move.phase = MigrationPhase.SUCCEEDED
+        else:
+            await self._settle_failed(move, Rejected("the move ended without moving the VM", subject=move.vm))
+
+    async def _has_left(self, vm: VMId) -> bool:
+        if self._changes.left(vm):
+            return True
+        try:
+            state, reason = await self._connection.call(
+                lambda link: find(link, vm).state()[:2], capability="migration", subject=vm
+            )
+        except NotFound:
+            return True
+        return bool(state == libvirt.VIR_DOMAIN_SHUTOFF and reason == libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED)
+
+    async def _job(self, vm: VMId) -> dict[str, Any]:
+        job: dict[str, Any] = await self._connection.call(
+            lambda link: find(link, vm).jobStats(), capability="migration", subject=vm
+        )
+        return job
+
+
+def _abort(link: Any, vm: VMId) -> None:
+    handle = find(link, vm)
+    if is_outgoing(handle.jobStats()):
+        handle.abortJob()
+
+
+def _clear_mark(link: Any, vm: VMId) -> None:
+    """Take the key off a VM that has stayed."""
+    find(link, vm).setMetadata(
+        libvirt.VIR_DOMAIN_METADATA_ELEMENT, None, None, MOVE_NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_LIVE
+    )
