@@ -89,7 +89,8 @@ def _make_hosts(
     network.make_switch(layout, registry)
     cores = cgroup.available_cores()
     for index, host in enumerate(hosts):
-        first = index * spec.host_cpus
+        # labs side by side begin at different cores
+        first = (layout.slot - 1 + index) * spec.host_cpus
         own = [cores[number % len(cores)] for number in range(first, first + spec.host_cpus)]
         cgroup.make(registry, host.cgroup, cores=sorted(set(own)))
         cgroup.make(registry, f"{host.cgroup}/machine", cores=sorted(set(own)))

@@ -79,12 +79,12 @@ def _devices(domain: ET.Element, layout: Layout, plan: GuestPlan) -> None:
 def _disk(devices: ET.Element, layout: Layout, plan: GuestPlan) -> None:
     if plan.storage is Storage.ARRAY:
         disk = ET.SubElement(devices, "disk", type="network", device="disk")
-        ET.SubElement(disk, "driver", name="qemu", type="raw", cache="none", discard="unmap")
+        ET.SubElement(disk, "driver", name="qemu", type="raw", cache="none")
         source = ET.SubElement(disk, "source", protocol="nbd", name=plan.name)
         ET.SubElement(source, "host", transport="unix", socket=str(layout.array_socket(plan.host)))
     else:
         disk = ET.SubElement(devices, "disk", type="file", device="disk")
-        ET.SubElement(disk, "driver", name="qemu", type="raw", cache="none", io="threads", discard="unmap")
+        ET.SubElement(disk, "driver", name="qemu", type="raw", cache="none", io="threads")
         ET.SubElement(disk, "source", file=str(LOCAL_DISKS / f"{plan.name}.img"))
     ET.SubElement(disk, "target", dev="vda", bus="virtio")
     ET.SubElement(disk, "serial").text = plan.name

@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from yamori.lab import cgroup
 from yamori.lab.layout import Layout
@@ -25,7 +26,7 @@ from yamori.lab.spec import GuestPlan, LabSpec, Storage
 from yamori.model.errors import TimedOut, Unsupported
 
 _MIB = 1 << 20
-_SEEDED_MIB = 4
+_NOISE_MIB = 4
 HYPERVISOR_USER = "libvirt-qemu"
 
 
@@ -37,17 +38,24 @@ def hypervisor_ids() -> tuple[int, int]:
         raise Unsupported("lab", f"user {HYPERVISOR_USER} does not exist: install libvirt-daemon-system") from None
 
 
-def volume_content(name: str) -> bytes:
-    """First bytes of a guest's disk: a label and noise that differ from guest to guest and never change."""
-    label = f"YAMORI-LAB {name}\n".encode().ljust(512, b"\0")
-    return label + random.Random(name).randbytes(_SEEDED_MIB * _MIB - len(label))  # noqa: S311 not for secrets
+def write_volume(file: IO[bytes], name: str, size_mib: int) -> None:
+    """Fill a guest's disk: a label, then noise that differs from guest to guest and never changes.
+
+    No holes: an NBD server answers a read of a hole from the block map, past the throttle.
+    """
+    start = file.tell()
+    noise = random.Random(name).randbytes(_NOISE_MIB * _MIB)  # noqa: S311 not for secrets
+    for written in range(0, size_mib, _NOISE_MIB):
+        file.write(noise[: min(_NOISE_MIB, size_mib - written) * _MIB])
+    file.seek(start)
+    file.write(f"YAMORI-LAB {name}\n".encode().ljust(512, b"\0"))
+    file.seek(start + size_mib * _MIB)
 
 
 def write_local_disk(path: Path, name: str, size_mib: int) -> None:
-    """Make a guest's disk as a sparse raw file of its host."""
+    """Make a guest's disk as a raw file of its host."""
     with path.open("wb") as file:
-        file.truncate(size_mib * _MIB)
-        file.write(volume_content(name))
+        write_volume(file, name, size_mib)
     os.chown(path, *hypervisor_ids())
     path.chmod(0o600)
 
@@ -65,10 +73,8 @@ def start_array(spec: LabSpec, layout: Layout, registry: Registry, host: str) ->
     folder = layout.host_directory(host)
     image = folder / "array.img"
     with image.open("wb") as file:
-        file.truncate(len(guests) * spec.disk_mib * _MIB)
-        for index, guest in enumerate(guests):
-            file.seek(index * spec.disk_mib * _MIB)
-            file.write(volume_content(guest.name))
+        for guest in guests:
+            write_volume(file, guest.name, spec.disk_mib)
     user, group = hypervisor_ids()
     layout.fabric.mkdir(exist_ok=True)
     os.chown(layout.fabric, 0, group)
