@@ -123,8 +123,10 @@ def default_words(field: FieldInfo) -> str:
     if field.is_required():
         return "**required**"
     value = field.get_default(call_default_factory=True, validated_data={})
-    if isinstance(value, tuple | list | set | frozenset):
-        return f"`[{', '.join(sorted(str(getattr(v, 'value', v)) for v in value))}]`" if value else ""
+    if isinstance(value, set | frozenset):
+        value = sorted(value)
+    if isinstance(value, tuple | list):
+        return f"`[{', '.join(str(getattr(v, 'value', v)) for v in value)}]`" if value else ""
     if value is None or isinstance(value, BaseModel) or value == {}:
         return ""
     if isinstance(value, bool):
