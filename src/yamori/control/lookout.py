@@ -13,8 +13,9 @@ from yamori.model.ids import VMId
 from yamori.model.limits import Limits
 from yamori.model.vm import PowerState
 
-IN_TURN = 12
-"""VMs of one endpoint that are read at each tick without a reason, so that lost events are made up for."""
+IN_TURN = 2
+"""VMs of one endpoint that are read at each tick without a reason, to make up for lost events. Reading limits
+takes turns with reading usage inside a hypervisor, so few at a time."""
 
 
 class Lookout:
