@@ -57,19 +57,18 @@ class WorldShape(_Strict):
 
 
 class SimulatorSettings(_Strict):
-    """An endpoint of the simulator.
-
-    Endpoints that name the same ``world`` in one process share it; the first one to name it gives its
-    ``shape``. ``hosts`` are the hosts this endpoint speaks for (default: all). ``follow`` lets simulated time
-    follow real time by that factor; without it time stands still until somebody advances it.
-    ``without`` takes features away, with the reason that the support matrix then gives.
-    """
+    """An endpoint of the simulator."""
 
     world: Name = "default"
+    """Endpoints that name the same world in one process share it."""
     shape: WorldShape | None = None
+    """What the world is like. The first endpoint that names it decides; later ones agree or say nothing."""
     hosts: tuple[Name, ...] | None = None
+    """The hosts that this endpoint speaks for; all of them by default."""
     follow: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Simulated seconds for each real one; without it time stands still until somebody advances it."""
     without: dict[str, Annotated[str, Field(min_length=1, max_length=200)]] = Field(default_factory=dict)
+    """Features taken away, with the reason that the support matrix then gives."""
 
     @field_validator("without")
     @classmethod

@@ -1,4 +1,4 @@
-"""The counters of all running VMs of an endpoint, as columns, in one call."""
+"""The counters of all VMs in memory of an endpoint, as columns, in one call."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class SimulatorUsage:
         self._host_of: NDArray[np.int32] = np.empty(0, np.int32)
 
     async def read(self) -> UsageFrame:
-        """Read the counters of all running VMs."""
+        """Read the counters of all VMs that run or are paused."""
         async with self._connection.door("usage.read") as faults:
             self._look_around()
             return self._frame(faults)
@@ -39,7 +39,7 @@ class SimulatorUsage:
         if self._layout == world.layout:
             return
         rows = connection.rows()
-        self._rows = rows[world.columns.state[rows] == State.RUNNING]
+        self._rows = rows[np.isin(world.columns.state[rows], (State.RUNNING, State.PAUSED))]
         self._vms = tuple(world.ids[row] for row in self._rows.tolist())
         place = np.full(len(world.hardware.names), -1, np.int32)
         place[list(connection.hosts)] = np.arange(len(connection.hosts), dtype=np.int32)

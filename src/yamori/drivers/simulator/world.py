@@ -212,6 +212,7 @@ class World:
             c.assigned[row] = c.memory_target[row]
         if ended or began:
             c.resident[row] = c.paged[row] = 0.0
+        laws.gauges(c, c.state == State.RUNNING)
         c.granted_now[row] = c.delay_now[row] = c.latency_now[row] = 0.0
         c.missing_now[row] = c.dropped_now[row] = 0.0
         self.layout += 1
