@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from scripts.reference.commands import commands_page
 from scripts.reference.pages import capabilities_page, errors_page, metrics_page
 from scripts.reference.settings import fleet_page
 from yamori.policy.schema import policy_schema
@@ -17,6 +18,7 @@ from yamori.web.api.reference import texts as interface_texts
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Do not edit by hand. -->\n"
 PAGES: Mapping[str, Callable[[], str]] = {
+    "cli.md": commands_page,
     "errors.md": errors_page,
     "capabilities.md": capabilities_page,
     "metrics.md": metrics_page,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from scripts.reference.markdown import first_line, remark, table
 from yamori.capabilities.session import Acting, Sensing
+from yamori.cli.exits import exit_code
 from yamori.model.actions import VERBS
 from yamori.model.errors import Defect, Failed, Refused, Untrusted, YamoriError
 from yamori.model.limits import UNITS, LimitKind
@@ -19,7 +20,8 @@ from yamori.web.metrics import Scrape
 ERRORS = """# Errors
 
 Every error has a stable code. Over HTTP it is `{"error": {"code", "message", "subject", "mend"}}` with the status
-below; on the command line it is one line. *Transient* means that the same request may succeed later.
+below; on the command line it is one line and the exit code. *Transient* means that the same request may succeed
+later.
 """
 KINDS: dict[type[YamoriError], str] = {
     Refused: "Cannot be done as asked; nothing was changed. You change the request.",
@@ -45,10 +47,18 @@ def errors_page() -> str:
     text = ERRORS
     for kind, who in KINDS.items():
         rows = (
-            (f"`{e.code}`", first_line(e), "yes" if e.transient else "", str(status_of(e))) for e in below(kind)
+            (f"`{e.code}`", first_line(e), "yes" if e.transient else "", str(status_of(e)), exit_of(e))
+            for e in below(kind)
         )
-        text += f"\n## {kind.__name__}\n\n{who}\n\n" + table(("code", "meaning", "transient", "HTTP"), rows)
+        text += f"\n## {kind.__name__}\n\n{who}\n\n" + table(
+            ("code", "meaning", "transient", "HTTP", "exit"), rows
+        )
     return text
+
+
+def exit_of(kind: type[YamoriError]) -> str:
+    """The exit code of the command line for a class of errors."""
+    return str(exit_code(kind.__new__(kind)).value)
 
 
 def below(kind: type[YamoriError]) -> Iterator[type[YamoriError]]:

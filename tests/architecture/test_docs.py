@@ -5,14 +5,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
-from yamori.cli.main import app
+from typer.core import TyperGroup
 
 from tests.architecture.tree import PACKAGE, ROOT, files, parsed, shown
 from yamori.capabilities.session import Acting, Sensing
+from yamori.cli.main import app
 from yamori.control.configuration import configure
 from yamori.model.actions import VERBS
 from yamori.policy.reading import read_policy
@@ -22,8 +23,8 @@ PAGES = [path for path in files() if path.suffix == ".md"]
 COMMAND_LINE = typer.main.get_command(app)
 
 
-def commands(group: click.Command = COMMAND_LINE, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    if not isinstance(group, click.Group):
+def commands(group: Any = COMMAND_LINE, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    if not isinstance(group, TyperGroup):
         return [path]
     return [found for name, below in group.commands.items() for found in commands(below, (*path, name))]
 
@@ -102,3 +103,16 @@ def test_public_names_are_documented() -> None:
                 if named and not node.name.startswith("_") and not ast.get_docstring(node):
                     undocumented.append(f"{shown(path)}: {node.name}")
     assert not undocumented
+
+
+def test_every_setting_says_what_it_means() -> None:
+    text = (ROOT / "docs" / "reference" / "fleet.md").read_text("utf-8")
+    assert not re.findall(r"^\| `([^`]+)` \|.*\|  \|$", text, re.M)
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    text = (ROOT / "docs" / "index.md").read_text("utf-8")
+    pages = [p.relative_to(ROOT / "docs") for p in PAGES if p.is_relative_to(ROOT / "docs")]
+    assert not [
+        str(p) for p in pages if p.parts[0] != "decisions" and p.name != "index.md" and f"({p})" not in text
+    ]
