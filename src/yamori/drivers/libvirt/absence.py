@@ -8,6 +8,10 @@ from yamori.drivers.libvirt.settings import LibvirtSettings
 from yamori.model.support import FEATURES
 
 _READ_ONLY = "the connection is read-only"
+_MOVES = ("migration.live", "migration.encrypted", "migration.copied_storage")
+_NO_LANDING = (
+    "not set up: moves are encrypted always, migrate_to says that QEMU's certificates for it are in place"
+)
 _NO_ADDRESS = "other hosts cannot reach this one: migrate_to.uri is not set"
 _ACTING = ("power", "limits.", "migration.")
 _SHAPING = {"CONFIG_NET_SCH_SFQ": "sch_sfq", "CONFIG_NET_CLS_FW": "cls_fw", "CONFIG_NET_ACT_POLICE": "act_police"}
@@ -17,46 +21,43 @@ class Absences:
     """Features with the reason why they are not to be had at this endpoint."""
 
     def __init__(self, settings: LibvirtSettings) -> None:
-        self._reasons: dict[str, str] = {
-            feature: _READ_ONLY for feature in FEATURES if settings.read_only and feature.startswith(_ACTING)
-        }
-        self._reasons |= settings.dialect.absent
-        self._reasons |= {feature: f"switched off: {reason}" for feature, reason in settings.without.items()}
-        self._proven: set[str] = set()
-        if (
-            settings.dialect.moves
-            and settings.same_machine
-            and (settings.migrate_to is None or settings.migrate_to.uri is None)
-        ):
-            for feature in ("migration.live", "migration.encrypted", "migration.copied_storage"):
-                self._reasons.setdefault(feature, _NO_ADDRESS)
-        if settings.same_machine and settings.dialect.remote:
-            missing = missing_for_shaping()
-            if missing:
-                why = f"libvirt shapes with kernel parts that are absent here: {', '.join(missing)}"
-                self._reasons.setdefault("limits.net_in", why)
-                self._reasons.setdefault("limits.net_out", why)
+        self._given = {**_of_shaping(settings), **_of_moves(settings)}
+        if settings.read_only:
+            self._given |= {feature: _READ_ONLY for feature in FEATURES if feature.startswith(_ACTING)}
+        self._given |= settings.dialect.absent
+        self._given |= {feature: f"switched off: {reason}" for feature, reason in settings.without.items()}
+        self._learnt: dict[str, str] = {}
+
+    def given(self, feature: str) -> str | None:
+        """The reason that was known from the beginning, None when there was none."""
+        return self._given.get(feature)
 
     def why(self, feature: str) -> str | None:
-        """The reason, None when nothing speaks against it."""
-        return self._reasons.get(feature)
+        """The reason, learnt ones as well, None when nothing speaks against it."""
+        return self._given.get(feature) or self._learnt.get(feature)
 
     def learn(self, feature: str, reason: str) -> None:
         """Remember that an attempt failed for a reason that will not go away."""
-        self._reasons[feature] = reason
-
-    def prove(self, feature: str) -> None:
-        """Remember that it worked."""
-        self._proven.add(feature)
-        self._reasons.pop(feature, None)
-
-    def is_proven(self, feature: str) -> bool:
-        """Whether it was seen to work."""
-        return feature in self._proven
+        self._learnt[feature] = reason
 
     def all_of(self, word: str) -> bool:
-        """Whether everything of a capability is absent."""
-        return all(self.why(feature) for feature in FEATURES if feature.split(".")[0] == word)
+        """Whether everything of a capability was ruled out from the beginning."""
+        return all(self.given(feature) for feature in FEATURES if feature.split(".")[0] == word)
+
+
+def _of_moves(settings: LibvirtSettings) -> dict[str, str]:
+    given = settings.migrate_to
+    if not settings.dialect.moves or (given is not None and (given.uri is not None or not settings.same_machine)):
+        return {}
+    return dict.fromkeys(_MOVES, _NO_LANDING if given is None else _NO_ADDRESS)
+
+
+def _of_shaping(settings: LibvirtSettings) -> dict[str, str]:
+    missing = missing_for_shaping() if settings.same_machine and settings.dialect.remote else []
+    if not missing:
+        return {}
+    why = f"libvirt shapes with kernel parts that are absent here: {', '.join(missing)}"
+    return {"limits.net_in": why, "limits.net_out": why}
 
 
 def missing_for_shaping(boot: Path = Path("/boot"), proc: Path = Path("/proc")) -> list[str]:

@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import libvirt
 
-from yamori.drivers.libvirt.absence import Absences
 from yamori.drivers.libvirt.changes import LibvirtChanges
 from yamori.drivers.libvirt.connection import Connection
 from yamori.drivers.libvirt.inventory import find
@@ -16,6 +15,8 @@ from yamori.drivers.libvirt.translate import MOVE_NAMESPACE
 from yamori.model.errors import Conflict, Interrupted, NotFound, Rejected, TimedOut, Unreachable, YamoriError
 from yamori.model.ids import VMId
 from yamori.model.migration import MigrationPhase
+
+T = TypeVar("T")
 
 POLL_SECONDS = 0.25
 _BROKEN_REASONS = (libvirt.VIR_DOMAIN_PAUSED_MIGRATION, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED)
@@ -27,10 +28,9 @@ _PAUSED_HERE = (
 class Moves:
     """The moves away from one endpoint: those of this process, and those that it finds under way."""
 
-    def __init__(self, connection: Connection, changes: LibvirtChanges, absences: Absences) -> None:
+    def __init__(self, connection: Connection, changes: LibvirtChanges) -> None:
         self._connection = connection
         self._changes = changes
-        self._absences = absences
         self._moves: dict[VMId, Move] = {}
 
     def get(self, vm: VMId) -> Move | None:
@@ -91,9 +91,7 @@ class Moves:
         while move.phase is MigrationPhase.RUNNING:
             move.cancelling = True
             with contextlib.suppress(Conflict, NotFound, Rejected):
-                await self._connection.call(
-                    lambda link: _abort(link, move.vm), capability="migration", subject=move.vm
-                )
+                await self._ask(move, lambda link: _abort(link, move.vm))
             if move.task is not None:
                 await asyncio.wait({move.task}, timeout=POLL_SECONDS)
             if loop.time() > deadline:
@@ -114,7 +112,6 @@ class Moves:
         except YamoriError as error:
             await self._settle_failed(move, error)
         else:
-            self._absences.prove("migration.encrypted")
             move.phase = MigrationPhase.SUCCEEDED
         finally:
             watcher.cancel()
@@ -128,12 +125,8 @@ class Moves:
     async def _settle_failed(self, move: Move, error: YamoriError) -> None:
         """libvirt says that the move failed; see what is left here."""
         with contextlib.suppress(YamoriError):
-            state, reason = await self._connection.call(
-                lambda link: find(link, move.vm).state()[:2], capability="migration", subject=move.vm
-            )
-            await self._connection.call(
-                lambda link: _clear_mark(link, move.vm), capability="migration", subject=move.vm
-            )
+            state, reason = await self._ask(move, lambda link: find(link, move.vm).state()[:2])
+            await self._ask(move, lambda link: _clear_mark(link, move.vm))
             if state == libvirt.VIR_DOMAIN_PAUSED and reason in _BROKEN_REASONS:
                 error = Interrupted(f"{_PAUSED_HERE}: {error.message}", subject=move.vm)
         move.error = error
@@ -169,6 +162,9 @@ class Moves:
         except NotFound:
             return True
         return bool(state == libvirt.VIR_DOMAIN_SHUTOFF and reason == libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED)
+
+    async def _ask(self, move: Move, job: Callable[[Any], T]) -> T:
+        return await self._connection.call(job, capability="migration", subject=move.vm)
 
     async def _job(self, vm: VMId) -> dict[str, Any]:
         job: dict[str, Any] = await self._connection.call(

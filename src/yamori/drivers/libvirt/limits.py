@@ -9,7 +9,7 @@ import libvirt
 
 from yamori.drivers.libvirt.connection import Connection
 from yamori.drivers.libvirt.cpu import cap_of, mask_for, pinning_of, settings_for_cap, shares_for
-from yamori.drivers.libvirt.failure import text_of
+from yamori.drivers.libvirt.failure import text_of, translate
 from yamori.drivers.libvirt.inventory import find, read_definition
 from yamori.drivers.libvirt.throttle import Disks, Nics
 from yamori.drivers.libvirt.translate import Definition
@@ -220,7 +220,11 @@ def _cpu(
 ) -> list[Callable[[], None]]:
     if LimitKind.CPU_CAP not in limits and LimitKind.CPU_WEIGHT not in limits:
         return []
-    scheduler = scheduler_of(subject)
+    try:
+        scheduler = scheduler_of(subject)
+    except libvirt.libvirtError as error:
+        first = LimitKind.CPU_CAP if LimitKind.CPU_CAP in limits else LimitKind.CPU_WEIGHT
+        raise translate(error, capability=f"limits.{first}", subject=subject.id) from error
     asked: dict[str, int] = {}
     if LimitKind.CPU_CAP in limits:
         if "vcpu_quota" not in scheduler:

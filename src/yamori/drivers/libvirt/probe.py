@@ -16,6 +16,7 @@ from yamori.model.errors import Invalid, YamoriError
 from yamori.model.support import FEATURES, Cell, Level, Support
 
 _NATIVE = Cell(level=Level.NATIVE)
+_MOVES = ("migration.live", "migration.encrypted", "migration.copied_storage")
 _NOBODY = "no running VM to look at"
 _MOST_LOOKED_AT = 8
 _COUNTERS = {
@@ -27,7 +28,6 @@ _COUNTERS = {
 _NET_UNKNOWN = (
     "libvirt cannot be asked whether the host's kernel has sch_sfq, cls_fw and act_police; the first attempt shows"
 )
-_TLS_UNKNOWN = "moves are always encrypted; whether this host's QEMU has certificates shows at the first move"
 
 
 class Probe:
@@ -36,6 +36,7 @@ class Probe:
     def __init__(self, connection: Connection, absences: Absences) -> None:
         self._connection = connection
         self._absences = absences
+        self._seen: set[str] = set()
 
     async def run(self) -> Support:
         """Look. Raises Unreachable, TimedOut."""
@@ -51,8 +52,13 @@ class Probe:
             "power": _NATIVE,
             **{feature: _counted(feature, [stats for _, stats in rows]) for feature in _COUNTERS},
             **self._limits(subjects),
-            **self._moves(link),
+            **dict.fromkeys(_MOVES, _live_migration(link)),
         }
+        for feature in _COUNTERS:  # a VM that is busy now tells less than it did before
+            if found[feature] == _NATIVE:
+                self._seen.add(feature)
+            elif feature in self._seen:
+                found[feature] = _NATIVE
         cells = {}
         for feature in FEATURES:
             why = self._absences.why(feature)
@@ -78,18 +84,6 @@ class Probe:
             "limits.disk_bandwidth": _tried(subjects, lambda s: _has_disk_limit(s, "total_bytes_sec")),
             "limits.net_in": shaping if self._connection.settings.dialect.remote else _NATIVE,
             "limits.net_out": shaping if self._connection.settings.dialect.remote else _NATIVE,
-        }
-
-    def _moves(self, link: Any) -> Mapping[str, Cell]:
-        if not self._connection.settings.dialect.moves:
-            return dict.fromkeys(("migration.live", "migration.encrypted", "migration.copied_storage"), _NATIVE)
-        live = _live_migration(link)
-        proven = self._absences.is_proven("migration.encrypted")
-        proven = proven or self._connection.settings.migrate_to is not None
-        return {
-            "migration.live": live,
-            "migration.encrypted": _NATIVE if proven else Cell(level=Level.UNKNOWN, reason=_TLS_UNKNOWN),
-            "migration.copied_storage": live,
         }
 
 

@@ -26,13 +26,13 @@ class LibvirtSession:
         inventory = LibvirtInventory(self._connection, host)
         changes = LibvirtChanges(self._connection, host, inventory.forget)
         self._probe = Probe(self._connection, absences)
-        self._moves = Moves(self._connection, changes, absences)
+        self._moves = Moves(self._connection, changes)
         may_act = not settings.read_only
         self._sensing = Sensing(
             inventory=inventory,
             changes=None if absences.why("changes") else changes,
             usage=None if absences.why("usage") else LibvirtUsage(self._connection, host),
-            limits=LibvirtLimitsReader(self._connection, absences.why),
+            limits=LibvirtLimitsReader(self._connection, absences.given),
             migration=None if absences.why("migration.live") else LibvirtMigrationWatch(self._moves),
         )
         self._acting = Acting(
