@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.scenarios.fleet import SimulatedFleet, until
 
+from tests.scenarios.fleet import SimulatedFleet, until
 from yamori.control.facade import Contact, EventKind
 from yamori.drivers.simulator import Fault
 from yamori.model.actions import Migrate, Release, Throttle

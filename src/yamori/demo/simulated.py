@@ -18,12 +18,15 @@ from yamori.model.ids import VMId
 GIB = 1024**3
 SAMPLE_S = 0.1
 """Simulated seconds between two requests of the client that measures the guests' service."""
+WARM_S = 10.0
+"""Simulated seconds in which the guests fetch their working sets."""
 NAMES = ("shop", "mail", "wiki", "build")
 CLASSES = ("gold", "silver", "silver", "bronze")
 OFFENDER = "build-1"
+SERVING = Demand(cpu_cores=0.8, working_set_bytes=1.5 * GIB, touch_bytes_s=0.5 * GIB)
 ATTACKS = {
     "cpu": Demand(cpu_cores=8.0),
-    "memory": Demand(working_set_bytes=float(10 * GIB), touch_bytes_s=float(2 * GIB)),
+    "memory": Demand(cpu_cores=1.0, working_set_bytes=float(10 * GIB), touch_bytes_s=float(2 * GIB)),
     "disk": Demand(disk_read_iops=30_000.0),
 }
 
@@ -87,9 +90,10 @@ class SimulatedStage:
                 labels = {"sla": sla, "tenant": name}
                 vm = self._world.define(f"host-{host}", name=full, shape=shape, labels=labels)
                 self._world.set_state(vm, State.RUNNING, ChangeKind.STARTED)
-                self._world.set_demand(vm, Demand(cpu_cores=0.4, working_set_bytes=1.5 * GIB))
+                self._world.set_demand(vm, SERVING)
                 self._ids[full] = vm
         self._calm(OFFENDER)
+        self._world.advance(WARM_S)
         self._client = asyncio.create_task(self._ask_forever(), name="client of the simulated services")
         progress("the simulated world runs", 1.0)
 
