@@ -76,6 +76,17 @@ class Mortality:
 
         Database.write = watched  # type: ignore[method-assign,assignment]
 
+    def watch_files(self) -> None:
+        """Before and after a secret is linked into place."""
+        link = os.link
+
+        def watched(source: Path, target: Path) -> None:
+            self.point("before link")
+            link(source, target)
+            self.point("after link")
+
+        os.link = watched  # type: ignore[assignment]
+
 
 def planned(act: Act) -> Run:
     action: Throttle | Release
@@ -125,13 +136,20 @@ async def perform(act: Act, store: Store, engine: Engine, world: World) -> None:
 PATIENCE = Patience(attempts=2, undo_attempts=2, pause_s=0.0, ttl_s=15.0)
 
 
-async def live(state: Path, story: Story, world: World) -> None:
+async def live(state: Path, stories: Sequence[Story], world: World) -> None:
+    """Finish what is unfinished, then live all stories at once."""
     store = await open_store(state)
     engine = Engine(journal=store.journal, leases=store.leases, owner=store.claim(), patience=PATIENCE)
     for run in await store.journal.unfinished():
         await engine.resume(run.id, await bound(run, store, world))
-    for act in story:
-        await perform(act, store, engine, world)
+
+    async def tell(story: Story) -> None:
+        for act in story:
+            await perform(act, store, engine, world)
+
+    async with asyncio.TaskGroup() as tellers:
+        for story in stories:
+            tellers.create_task(tell(story))
     await store.close()
 
 
@@ -139,5 +157,9 @@ def one_life(state: str, world: str, story: Story, kill_at: int = -1) -> int:
     """Live once, in this process. Returns how many points were passed."""
     mortality = Mortality(kill_at)
     mortality.watch_the_store()
-    asyncio.run(live(Path(state), story, World(Path(world), mortality.point)))
+    asyncio.run(live(Path(state), [story], World(Path(world), mortality.point)))
     return mortality.passed
+
+
+def many_at_once(state: str, world: str, stories: Sequence[Story]) -> None:
+    asyncio.run(live(Path(state), stories, World(Path(world))))
