@@ -52,6 +52,10 @@ class Case:
     probing: bool = False
     failures: int = 0
     closed: bool = False
+    silent: bool = False
+    """True while another trouble of the same cause speaks: one throttle is changed at a time."""
+    spoke: int = 0
+    """Number of the reading at which it last spoke."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,7 @@ class Docket:
         for place in places:
             for case in self._at(place, by_place[place]):
                 found[case.key] = case
+        found = _one_voice(found, self._memory.readings, self._settings)
         busy = {case.cause for case in found.values()}
         for case in self._unusual([c for c in old.values() if c.kind == UNUSUAL], busy):
             found[case.key] = case
@@ -113,16 +114,25 @@ class Docket:
     def _named(
         self, place: Place, rows: NDArray[np.int64], excused: NDArray[np.bool_], open_cases: list[Case]
     ) -> list[Suspect]:
-        """Name causes, unless a throttle on this host is still too young to be judged."""
-        held = [c for c in open_cases if c.asked is not None]
-        if any(c.held_s < 2 * self._settings.settle_s for c in held):
+        """Name causes, unless a throttle here is still too young to be judged.
+
+        A VM that is about to be throttled for one resource is not named for another one meanwhile: a host that
+        pages makes its disks slow as well, and that passes by itself.
+        """
+        host, resource = place
+        if any(self._young(c) for c in open_cases) or not self._reading.suffers[resource, rows].any():
             return []
-        resource = place[1]
-        if not self._reading.suffers[resource, rows].any():
-            return []
+        young = {c.cause for c in self._memory.cases.values() if c.host == host and self._young(c)}
+        if young:
+            excused = excused | np.array([self._reading.frame.vms[row] in young for row in rows.tolist()], bool)
         scene = scenes.scene(self._reading, self._memory, rows, resource, ~excused)
         named = suspects(replace(scene, lack=np.where(excused, 0.0, scene.lack)), self._settings.confidence)
         return named[:MOST_CAUSES]
+
+    def _young(self, case: Case) -> bool:
+        if case.kind != CONTENTION:
+            return False
+        return (case.lasted_s if case.asked is None else case.held_s) < 2 * self._settings.settle_s
 
     def _opened(self, place: Place, rows: NDArray[np.int64], named: list[Suspect]) -> list[Case]:
         host, resource = place
@@ -236,3 +246,32 @@ class Docket:
                     )
                 )
         return found
+
+
+def _one_voice(found: dict[str, Case], reading: int, settings: GuardSettings) -> dict[str, Case]:
+    """Let one trouble of each cause speak: a throttle replaces the one before, so two answers would fight.
+
+    First one that ends, then one that suffers without a limit, then one whose limit has had its time; the
+    others in turn. The silent ones stay open.
+    """
+    by_cause: dict[VMId, list[Case]] = defaultdict(list)
+    for case in found.values():
+        if case.kind == CONTENTION and case.cause is not None:
+            by_cause[case.cause].append(case)
+    told = dict(found)
+    for several in by_cause.values():
+        ranked = sorted(several, key=lambda c: (_rank(c, settings), c.spoke))
+        for case in ranked:
+            first = case is ranked[0]
+            told[case.key] = replace(
+                case, silent=not first, closed=case.closed and first, spoke=reading if first else case.spoke
+            )
+    return told
+
+
+def _rank(case: Case, settings: GuardSettings) -> int:
+    if case.closed:
+        return 0
+    if case.suffering:
+        return 1 if case.asked is None else 2 if case.held_s >= settings.settle_s else 3
+    return 3

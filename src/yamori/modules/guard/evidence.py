@@ -39,6 +39,8 @@ class Word(StrEnum):
     CORES = "cpu_cores"
     ASSIGNED = "memory_assigned_bytes"
     RESIDENT = "memory_resident_bytes"
+    SILENT = "waits_its_turn"
+    """1 while another trouble of the same cause is being answered."""
     LASTED = "lasted"
     """Seconds that the trouble has lasted."""
 

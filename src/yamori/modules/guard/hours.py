@@ -63,7 +63,10 @@ def _aligned(block: Hour, vms: tuple[VMId, ...]) -> Hour:
     )
 
 
-def usual_at(hours: Hours, at: datetime, row: int, resource: int) -> float:
-    """Return what a VM took at this hour on earlier days, NaN if none. ``row`` is that of the newest reading."""
+def usual_at(hours: Hours, at: datetime, vm: VMId, resource: int) -> float:
+    """Return what a VM took at this hour on earlier days, NaN if nothing is known of them."""
     block = hours.get(at.hour)
-    return float("nan") if block is None else float(block.past[resource, row])
+    if block is None or vm not in block.vms:
+        return float("nan")
+    column = block.past if block.day == at.date() else np.fmax(block.past, block.today)
+    return float(column[resource, block.vms.index(vm)])

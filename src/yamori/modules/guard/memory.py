@@ -47,3 +47,4 @@ class GuardMemory:
     window: Window = ()
     hours: Mapping[int, Hour] = field(default_factory=dict)
     cases: Mapping[str, Case] = field(default_factory=dict)
+    readings: int = 0

@@ -78,11 +78,11 @@ def judge(conduct: Conduct) -> Judgement:
 
 def _shape(c: Conduct) -> tuple[list[str], tuple[str, ...]]:
     """Return the sign that the resource is saturated in the way of an attack, and the techniques it fits."""
-    quiet = _below(c.disk_bytes_s, 256e3) and _below(c.tx_packets_s, 100) and _below(c.rx_packets_s, 100)
-    if c.resource == "cpu" and _pinned(c) and quiet:
+    silent = _below(c.tx_packets_s, 100) and _below(c.rx_packets_s, 100)
+    if c.resource == "cpu" and _pinned(c) and silent and _below(c.disk_bytes_s, 256e3):
         return ["all vCPUs busy without disk or network"], (HIJACKING,)
-    if c.resource == "memory" and c.resident_bytes >= 0.8 * c.assigned_bytes and quiet:
-        return ["touches all its memory without disk or network"], (ENDPOINT_DOS,)
+    if c.resource == "memory" and c.resident_bytes >= 0.8 * c.assigned_bytes and silent:
+        return ["fills all its memory without serving anybody"], (ENDPOINT_DOS,)
     if c.resource == "disk" and c.disk_iops >= 50 and c.disk_bytes_s <= 16384 * c.disk_iops:
         return ["small requests without pause"], (ENDPOINT_DOS,)
     one_way = c.tx_packets_s >= 500 and c.tx_packets_s >= 10 * max(c.rx_packets_s, 1.0)

@@ -12,10 +12,12 @@ from yamori.manifest.module import FleetView
 from yamori.model.ids import HostId
 from yamori.modules.guard import baseline, standing, window
 from yamori.modules.guard.gaps import bridge
-from yamori.modules.guard.hours import keep
+from yamori.modules.guard.hours import Hour, keep
 from yamori.modules.guard.memory import Groups, GuardMemory, group
 from yamori.modules.guard.sense import Observation
 from yamori.modules.guard.settings import GuardSettings
+
+HOURS_EVERY = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,8 +76,9 @@ def read(observation: Observation, memory: GuardMemory, settings: GuardSettings)
         baseline=learned,
         groups=groups,
         window=window.add(memory.window, moment, settings.window_ticks),
-        hours=keep(memory.hours, frame.wall, frame.vms, taken, typical),
+        hours=_hours(memory, frame, taken, typical),
         cases=memory.cases,
+        readings=memory.readings + 1,
     )
     reading = Reading(
         frame=frame,
@@ -94,6 +97,13 @@ def read(observation: Observation, memory: GuardMemory, settings: GuardSettings)
         groups=groups,
     )
     return carried, reading
+
+
+def _hours(memory: GuardMemory, frame: UsageFrame, taken: Floats, typical: float) -> Mapping[int, Hour]:
+    """Keep the hours up to date, at every HOURS_EVERY-th reading only: they change slowly."""
+    if memory.readings % HOURS_EVERY:
+        return memory.hours
+    return keep(memory.hours, frame.wall, frame.vms, taken, HOURS_EVERY * typical)
 
 
 def _carried(memory: GuardMemory, count: int, previous: NDArray[np.int64] | None) -> baseline.Baseline:

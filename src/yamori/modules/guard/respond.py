@@ -46,6 +46,8 @@ def respond(finding: Finding, view: FleetView, settings: GuardSettings) -> Seque
     if hands_off or finding.cause in view.moving:
         return []
     question = _question(finding, finding.cause, hold, view, settings)
+    if question.facts(Word.SILENT) > 0:
+        return []
     if finding.closed_at is not None:
         return _let_go(question)
     return _contend(question)
@@ -136,17 +138,19 @@ def _bites(wanted: dict[LimitKind, float], f: Facts, s: ladder.Subject) -> bool:
 def _insist(q: Question, own: dict[LimitKind, float]) -> Sequence[Proposal]:
     """The throttle has had its time and victims still suffer: tighten, take another way, or move."""
     f, s = q.facts, q.subject
-    if LimitKind.MEMORY in own and _ignores_balloon(q, own[LimitKind.MEMORY]) and LimitKind.CPU_CAP not in own:
+    if LimitKind.MEMORY in own and LimitKind.CPU_CAP not in own and not _followed(q, own[LimitKind.MEMORY]):
+        if f(Word.HELD) < q.settings.balloon_s:
+            return []
         squeezed = ladder.squeeze(f, s)
-        if squeezed and LimitKind.CPU_CAP in squeezed:
+        if LimitKind.CPU_CAP in squeezed:
             return _throttle(q, {**own, **squeezed}, "the guest does not give memory back: hold its CPU")
     if ladder.at_floor(own, f, s):
         return _migrate(q, "throttling to its class's floor was not enough") or _renew(q, own)
     return _throttle(q, ladder.tighter(q.finding.resource or "", own, f, s), "the victims still suffer: tighten")
 
 
-def _ignores_balloon(q: Question, target: float) -> bool:
-    return q.facts(Word.HELD) >= q.settings.balloon_s and q.facts(Word.ASSIGNED) > 1.1 * target
+def _followed(q: Question, target: float) -> bool:
+    return q.facts(Word.ASSIGNED) <= 1.05 * target
 
 
 def _renew(q: Question, own: dict[LimitKind, float]) -> Sequence[Proposal]:

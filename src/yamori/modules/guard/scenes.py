@@ -46,6 +46,10 @@ def scene(
     hurt = reading.suffers[resource, rows]
     series, filled = window.series(memory.window, rows, resource)
     taken = reading.taken[resource, rows]
+    if resource == Use.CPU:
+        # What a VM asks for shows as what it gets and what it waits for: on a full host the cause gets little.
+        waits = reading.rates.values[Rate.CPU_DELAY, rows] * reading.frame.values[rows, Column.VCPUS]
+        taken = taken + np.nan_to_num(waits)
     return Scene(
         taken=taken,
         usual=reading.usual.mean[resource, rows],
@@ -85,7 +89,7 @@ def conduct(reading: Reading, memory: GuardMemory, row: int, resource: int) -> C
         assigned_bytes=float(values[Rate.MEMORY_ASSIGNED_BYTES]),
         surprise=float(reading.odd[resource, row]),
         taken=float(reading.taken[resource, row]),
-        hour_usual=usual_at(memory.hours, reading.frame.wall, row, resource),
+        hour_usual=usual_at(memory.hours, reading.frame.wall, reading.frame.vms[row], resource),
         known_s=float(reading.usual.seconds[row]),
         series=series[:, 0],
     )

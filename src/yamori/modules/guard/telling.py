@@ -137,6 +137,7 @@ def _course(case: Case) -> list[Evidence]:
         (Word.HELD, case.held_s, "s"),
         (Word.FAILURES, float(case.failures), ""),
         (Word.LASTED, case.lasted_s, "s"),
+        (Word.SILENT, float(case.silent), ""),
     )
     told = [Evidence(what=w.value, subject=subject, value=v, unit=u) for w, v, u in numbers]
     if case.good is not None and case.asked is not None and not case.probing:
