@@ -49,7 +49,7 @@ class Course:
         """Write the new run down. Raises Conflict when there is such a run already."""
         entry = self._entry(RunState.PLANNED, {})
         run = fold(self.run, entry)
-        await self._journal.create(run, entry, facts=self._step.facts(RunState.PLANNED, None))
+        await self._journal.create(self.run, entry, facts=self._step.facts(RunState.PLANNED, None))
         self._now(run)
 
     async def forward(self) -> Run:

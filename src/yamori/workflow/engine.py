@@ -162,18 +162,29 @@ class Engine:
         return worker.result()
 
     async def _keep(self, lease: Lease) -> None:
-        """Renew the lease again and again; return when it is lost."""
+        """Renew the lease again and again; return when it is lost, or may be for all that is known."""
         held_since = self._clock.monotonic()
         while True:
             await self._clock.sleep(self._patience.ttl_s / 3)
             asked_at = self._clock.monotonic()
+            renewal = asyncio.ensure_future(self._leases.renew(lease, self._patience.ttl_s))
+            renewal.add_done_callback(_forget)
+            # Waiting must end with the lease: a store that hangs does not stop somebody else from taking over.
+            await asyncio.wait({renewal}, timeout=max(0.0, held_since + self._patience.ttl_s - asked_at))
+            if not renewal.done():
+                return
             try:
-                await self._leases.renew(lease, self._patience.ttl_s)
+                renewal.result()
             except Conflict:
                 return
             except Failed:
-                # The store does not answer. Until the lease has run out nobody else can have it.
                 if self._clock.monotonic() - held_since >= self._patience.ttl_s:
                     return
             else:
                 held_since = asked_at
+
+
+def _forget(renewal: "asyncio.Future[None]") -> None:
+    """Take the outcome of a renewal, which perhaps nobody waits for any more."""
+    if not renewal.cancelled():
+        renewal.exception()
