@@ -36,6 +36,7 @@ class BoundStep:
         fleet: Callable[[], Fleet],
         view: Callable[[], FleetView],
         holds: Holds,
+        finding_key: str | None,
     ) -> None:
         self._run = run
         self._steps = steps
@@ -43,9 +44,8 @@ class BoundStep:
         self._fleet = fleet
         self._view = view
         self._holds = holds
+        self._finding_key = finding_key
         self._action = run.decision.action
-        self._hold: Hold | None = None
-        self._hold_known = False
 
     @property
     def name(self) -> str:
@@ -73,7 +73,7 @@ class BoundStep:
         vm = self._run.subject
         if isinstance(self._action, Throttle):
             if state is RunState.APPLYING and before is not None:
-                return (HoldTaken(hold=hold_of(self._run, self._action, before)),)
+                return (HoldTaken(hold=hold_of(self._run, self._action, before, self._finding_key)),)
             if state is RunState.UNDONE:
                 return (HoldReverted(vm=vm, run=self._run.id),)
         if isinstance(self._action, Release) and state is RunState.VERIFIED:
@@ -135,7 +135,7 @@ class BoundStep:
             return None
 
 
-def hold_of(run: Run, action: Throttle, before: Json) -> Hold:
+def hold_of(run: Run, action: Throttle, before: Json, finding_key: str | None) -> Hold:
     """Return the hold that a throttle takes. Raises Defect when the step did not note what held before."""
     noted: Any = before.get(HOLD)
     if not isinstance(noted, dict):
@@ -147,5 +147,5 @@ def hold_of(run: Run, action: Throttle, before: Json) -> Hold:
         since=run.created_at,
         expires_at=run.created_at + timedelta(seconds=action.expires_after_s),
         run=run.id,
-        finding_key=run.proposal.finding,
+        finding_key=finding_key,
     )

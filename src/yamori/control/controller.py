@@ -98,6 +98,7 @@ class Controller:
             journal=journal,
             rulings=rulings,
             holds=holds,
+            findings=findings,
             steps=steps,
             on_ruling=self._ruled,
         )

@@ -13,7 +13,7 @@ from yamori.control.facade import Contact
 from yamori.control.fleet import Fleet
 from yamori.control.keeper import Keeper
 from yamori.control.placement import choose_host
-from yamori.control.records import Holds, Rulings
+from yamori.control.records import Findings, Holds, Rulings
 from yamori.manifest.module import FleetView, Steps
 from yamori.model.actions import Migrate, Release, Throttle
 from yamori.model.errors import Conflict, NotFound, Unsupported, YamoriError
@@ -61,6 +61,7 @@ class Dispatcher:
         journal: Journal,
         rulings: Rulings,
         holds: Holds,
+        findings: Findings,
         steps: Mapping[str, Callable[[], Steps]],
         on_ruling: Callable[[Proposal, Decision, RunId | None], None],
     ) -> None:
@@ -69,6 +70,7 @@ class Dispatcher:
         self._journal = journal
         self._rulings = rulings
         self._holds = holds
+        self._findings = findings
         self._steps = steps
         self._on_ruling = on_ruling
         self.deeds = Deeds()
@@ -95,7 +97,7 @@ class Dispatcher:
             await self._say(proposal, decision)
             return decision, None
         run = plan(vm, proposal, decision, self._world.now())
-        step = self._bind(run)
+        step = self._bind(run, finding)
         # Noted before the first await: a second proposal for this VM must find it busy.
         self.deeds.note(run, self._world.fleet())
         try:
@@ -114,7 +116,7 @@ class Dispatcher:
         if decision.verdict is not Verdict.ALLOW:
             return decision, None
         run = plan(proposal.action.vm, proposal, decision, self._world.now())
-        return decision, await self._engine.dry_run(run, self._bind(run))
+        return decision, await self._engine.dry_run(run, self._bind(run, finding))
 
     async def undo(self, run_id: RunId, *, by: str) -> Run:
         """Undo an ended run and wait for it. Raises NotFound, Conflict."""
@@ -122,7 +124,7 @@ class Dispatcher:
         hold = self._holds.now().get(run.subject)
         if isinstance(run.decision.action, Throttle) and (hold is None or hold.run != run_id):
             raise Conflict(f"the throttle of run {run_id} is not in force any more", subject=run.subject)
-        return await self._engine.undo(run_id, self._bind(run), by=by)
+        return await self._engine.undo(run_id, self._bind(run, await self._finding(run)), by=by)
 
     async def wait(self, run_id: RunId) -> Run:
         """Wait until a run has ended. Raises NotFound."""
@@ -193,9 +195,12 @@ class Dispatcher:
         except TimeoutError:
             # An endpoint that stays silent concerns only its own VMs; the step itself will say so.
             log.warning("run %s goes on before all endpoints were reached", run.id)
-        return await self._engine.resume(run.id, self._bind(run))
+        return await self._engine.resume(run.id, self._bind(run, await self._finding(run)))
 
-    def _bind(self, run: Run) -> BoundStep:
+    async def _finding(self, run: Run) -> Finding | None:
+        return None if run.proposal.finding is None else await self._findings.get(run.proposal.finding)
+
+    def _bind(self, run: Run, finding: Finding | None) -> BoundStep:
         verb = run.decision.action.verb
         if verb not in self._steps:
             raise Unsupported(verb, "no module that carries it out is switched on")
@@ -206,6 +211,7 @@ class Dispatcher:
             fleet=self._world.fleet,
             view=self._world.view,
             holds=self._holds,
+            finding_key=None if finding is None else finding.key,
         )
 
     def _placed(self, proposal: Proposal) -> Proposal:

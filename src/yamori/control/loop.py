@@ -19,7 +19,7 @@ from yamori.control.records import Findings, Recorder
 from yamori.control.seat import Seat
 from yamori.control.sensors import MomentSensors
 from yamori.model.actions import Migrate
-from yamori.model.errors import Refused, YamoriError
+from yamori.model.errors import Failed, Refused, YamoriError
 from yamori.model.finding import Finding
 from yamori.model.ids import HostId, VMId
 from yamori.model.plain import to_plain
@@ -73,7 +73,11 @@ class Loop:
         while True:
             began = time.monotonic()
             await self._gather()
-            await self._tick()
+            try:
+                await self._tick()
+            except Failed as error:
+                # The store may be busy or its disk full for a while: the next tick sees the fleet afresh.
+                log.error("this tick was lost: %s", error)  # noqa: TRY400  the cause is in the text
             spent = time.monotonic() - began
             await asyncio.sleep(max(0.0, self._tick_s * (1 - GRACE) - spent))
 

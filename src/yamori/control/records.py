@@ -59,7 +59,7 @@ class Findings(Protocol):
         """Write findings in one transaction and return them as stored, in the same order.
 
         An open finding with the same key is the same trouble: its id and ``opened_at`` stay. One that is
-        closed stays closed: the same key is then a new finding, and reopening its id raises Conflict.
+        closed stays closed: the same trouble again is a new finding, with a new id even if it came with the old.
         """
         ...
 

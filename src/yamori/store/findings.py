@@ -1,11 +1,12 @@
 """Findings in the database. What changes the judgement is on the ledger; what only measures it anew is not."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, insert, select, update
 
-from yamori.model.errors import Conflict, NotFound
+from yamori.model.errors import NotFound
 from yamori.model.finding import Finding
 from yamori.model.ids import FindingId
 from yamori.model.plain import to_plain
@@ -26,7 +27,7 @@ class StoredFindings:
         self._ledger = ledger
 
     async def upsert(self, findings: Sequence[Finding]) -> Sequence[Finding]:
-        """Write findings in one transaction; return them as stored. Raises Conflict."""
+        """Write findings in one transaction; return them as stored."""
         if not findings:
             return ()
         return await self._database.write(lambda connection: [self._upsert(connection, f) for f in findings])
@@ -43,10 +44,11 @@ class StoredFindings:
             if finding.closed_at is not None:
                 self._tell(connection, RecordKind.FINDING_CLOSED, finding)
             return finding
-        if known.closed_at is not None:
-            if finding.closed_at is None:
-                raise Conflict("is closed: the same trouble again is a new finding", subject=known.id)
+        if known.closed_at is not None and finding.closed_at is not None:
             return known
+        if known.closed_at is not None or known.key != finding.key:
+            # Closed trouble that comes back, or another one under an old name, is a new finding.
+            return self._upsert(connection, replace(finding, id=FindingId(secrets.token_hex(10))))
         stored = replace(finding, id=known.id, opened_at=known.opened_at)
         connection.execute(
             update(FINDINGS)
@@ -84,15 +86,12 @@ class StoredFindings:
 
 
 def _known(connection: Connection, finding: Finding) -> Finding | None:
-    """Find the same finding by its id, else the same trouble that is still open by its key."""
-    by_id = select(FINDINGS.c.body).where(FINDINGS.c.id == finding.id)
+    """Find the same trouble that is still open, by its key, else the finding that bears the id."""
     by_key = select(FINDINGS.c.body).where(FINDINGS.c.key == finding.key, FINDINGS.c.open)
-    for wanted in (by_id, by_key):
+    by_id = select(FINDINGS.c.body).where(FINDINGS.c.id == finding.id)
+    for wanted in (by_key, by_id):
         if (body := connection.execute(wanted.with_for_update()).scalar_one_or_none()) is not None:
-            known = _read([body])[0]
-            if known.key != finding.key:
-                raise Conflict(f"has the key {known.key!r}, not {finding.key!r}", subject=finding.id)
-            return known
+            return _read([body])[0]
     return None
 
 
