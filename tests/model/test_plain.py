@@ -125,6 +125,8 @@ def test_numbers_of_numpy_become_ordinary_ones() -> None:
         datetime(2026, 1, 1),  # noqa: DTZ001
         Secret("s"),
         {1: "x"},
+        "\ud800",
+        {"\ud800": 1},
         object(),
         Throttle,
         b"x",
@@ -146,8 +148,14 @@ def _bent(change: Mapping[str, Any], without: str = "") -> dict[str, Any]:
         (_bent({}, without="by"), "by is missing"),
         (_bent({"more": 1}), "unknown member 'more'"),
         (_bent({"by": 1}), "value.by"),
+        (_bent({"by": "\ud800"}), "surrogate"),
         (_bent({"proposed_at": "yesterday"}), "value.proposed_at"),
         (_bent({"proposed_at": "2026-01-01T00:00:00"}), "zone"),
+        (_bent({"proposed_at": "0001-01-01T00:00:00+09:00"}), "years"),
+        (
+            _bent({"action": {"verb": "throttle", "vm": "v", "limits": [], "expires_after_s": 1}}),
+            "value.action.limits: expected an object",
+        ),
         (_bent({"action": {"verb": "destroy", "vm": "v"}}), "destroy"),
         (_bent({"action": {"vm": "v"}}), "verb"),
         (_bent({"action": {"verb": ["throttle"], "vm": "v"}}), "verb"),

@@ -411,7 +411,9 @@ async def test_a_step_that_cancels_itself_has_failed(bench: Bench) -> None:
     assert run.error.startswith("interrupted")
 
 
-@pytest.mark.parametrize("note", [{"x": "y" * LARGEST_NOTE}, ["no object"], {"x": object()}, {"x": float("nan")}])
+@pytest.mark.parametrize(
+    "note", [{"x": "y" * LARGEST_NOTE}, ["no object"], {"x": object()}, {"x": float("nan")}, {"x": "\ud800"}]
+)
 async def test_a_step_can_only_note_what_the_journal_can_keep(bench: Bench, note: object) -> None:
     step = Script()
     step.before = note
@@ -425,6 +427,11 @@ async def test_the_text_of_an_error_is_bounded(bench: Bench) -> None:
     run = await bench.engine.execute(new_run(), Script(check=[Invalid("x" * 100_000)]))
     assert run.error is not None
     assert len(run.error) == LONGEST_ERROR
+
+
+async def test_an_error_in_odd_words_is_still_told(bench: Bench) -> None:
+    run = await bench.engine.execute(new_run(), Script(check=[Rejected("half \ud800 pair")]))
+    assert run.error == "rejected: half ? pair"
 
 
 async def test_the_engine_has_a_clock_and_patience_of_its_own() -> None:

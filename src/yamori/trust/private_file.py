@@ -22,23 +22,11 @@ def read_private(path: Path) -> str:
         raise NotFound("there is no such file", subject=str(path)) from None
     except OSError as error:
         raise Untrusted(f"cannot be opened as a private file: {error.strerror}", subject=str(path)) from error
-    with open(handle, "rb") as file:  # noqa: PTH123 -- it is open already
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise Untrusted("is not an ordinary file", subject=str(path))
-        if found.st_uid != os.geteuid():
-            raise Untrusted(
-                f"belongs to user {found.st_uid}, not to {os.geteuid()}",
-                subject=str(path),
-                mend="run as its owner, or remove it so that a new one is made",
-            )
-        if found.st_mode & 0o077:
-            raise Untrusted(
-                f"can be read by others (mode {stat.S_IMODE(found.st_mode):04o})",
-                subject=str(path),
-                mend=f"chmod 600 {path}, and make a new one if others may have read it",
-            )
-        content = file.read(LARGEST + 1)
+    try:
+        _check_private(os.fstat(handle), path)
+        content = os.read(handle, LARGEST + 1)
+    finally:
+        os.close(handle)
     try:
         text = content.decode("ascii").strip()
     except UnicodeDecodeError:
@@ -46,6 +34,23 @@ def read_private(path: Path) -> str:
     if not text or len(content) > LARGEST:
         raise Untrusted("does not hold one short secret", subject=str(path), mend="remove it: a new one is made")
     return text
+
+
+def _check_private(found: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise Untrusted("is not an ordinary file", subject=str(path))
+    if found.st_uid != os.geteuid():
+        raise Untrusted(
+            f"belongs to user {found.st_uid}, not to {os.geteuid()}",
+            subject=str(path),
+            mend="run as its owner, or remove it so that a new one is made",
+        )
+    if found.st_mode & 0o077:
+        raise Untrusted(
+            f"can be read by others (mode {stat.S_IMODE(found.st_mode):04o})",
+            subject=str(path),
+            mend=f"chmod 600 {path}, and make a new one if others may have read it",
+        )
 
 
 def keep_private(path: Path, make: Callable[[], str]) -> str:

@@ -174,7 +174,8 @@ class _StepFailed(Exception):
         super().__init__(str(error))
 
     def note(self) -> Json:
-        text = f"{self.error.code}: {self.error}"
+        # Replaced, not refused: a hypervisor's odd words must not keep the failure out of the journal.
+        text = f"{self.error.code}: {self.error}".encode(errors="replace").decode()
         return {ERROR: text[:LONGEST_ERROR], "code": self.error.code, "transient": self.error.transient}
 
 
