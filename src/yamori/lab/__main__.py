@@ -21,7 +21,7 @@ def _parse() -> argparse.Namespace:
     up.add_argument("name")
     up.add_argument("--hosts", type=int, default=2)
     up.add_argument("--guests", type=int, default=4, help="guests per host")
-    up.add_argument("--memory", type=int, default=256, help="MiB per guest")
+    up.add_argument("--memory", type=int, default=640, help="MiB per guest")
     up.add_argument("--accelerator", choices=[str(choice) for choice in Accelerator], default="auto")
     for verb in ("down", "config"):
         verbs.add_parser(verb).add_argument("name")

@@ -68,12 +68,13 @@ def build(
     allowed = _SECONDS_FOR_ALL + _SECONDS_A_GUEST * len(plans)
     guest.wait_serving(layout, plans, timeout_seconds=allowed, progress=step)
     for host in hosts:
-        used = host.memory_used_mib()
-        budget = spec.host_memory_mib or used + spec.memory_spare_mib
-        if any(plan.host == host.name for plan in plans):
+        guests = sum(plan.host == host.name for plan in plans)
+        if guests > 1 or spec.host_memory_mib is not None:
+            used = host.memory_used_mib()
+            budget = spec.host_memory_mib or used * spec.memory_packing_percent // 100
             host.set_memory_budget(budget)
             registry.append(Kind.FACT, f"memory {host.name}", value={"used_mib": used, "budget_mib": budget})
-            step(f"{host.name} guests use {used} MiB of a budget of {budget} MiB")
+            step(f"{host.name}: its guests used {used} MiB and are held to {budget} MiB")
     registry.append(Kind.STATE, "up")
 
 

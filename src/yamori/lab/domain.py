@@ -9,7 +9,7 @@ from yamori.lab.layout import Layout
 from yamori.lab.spec import GuestPlan, LabSpec, Storage
 
 METADATA_NAMESPACE = "https://yamori.dev/xmlns/vm/1"
-WORKING_SET_MIB = 40
+WORKING_SET_MIB = 96
 LOCAL_DISKS = Path("/srv")
 """Where a host sees its own local disks; the same path with other content on every host."""
 

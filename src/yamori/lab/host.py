@@ -11,9 +11,10 @@ from yamori.lab import cgroup, hostfiles
 from yamori.lab.layout import TLS_PORT, Layout
 from yamori.lab.processes import ProcessId, end, start_recorded, wait_gone
 from yamori.lab.registry import Registry
-from yamori.model.errors import Conflict, NotFound, TimedOut
+from yamori.model.errors import Conflict, Failed, NotFound, TimedOut
 
 _DAEMON = "libvirtd"
+_BUDGET_STEP_MIB = 32
 
 
 class Host:
@@ -132,6 +133,21 @@ class Host:
         """Memory charged to all guests of the host: their RAM files' pages and QEMU's own."""
         return cgroup.memory_used_mib(f"{self.cgroup}/machine")
 
-    def set_memory_budget(self, mib: int) -> None:
-        """Hold all guests of the host together to a budget; beyond it pages go out to the host's disk."""
-        cgroup.limit_memory(f"{self.cgroup}/machine", mib)
+    def set_memory_budget(self, mib: int, *, timeout_seconds: float = 60.0) -> None:
+        """Hold all guests of the host together to a budget; beyond it pages go out to the host's disk.
+
+        Goes down in steps, because pages must be written out first; raises Failed when they are not in time.
+        """
+        group = f"{self.cgroup}/machine"
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            goal = max(mib, self.memory_used_mib() - _BUDGET_STEP_MIB)
+            try:
+                cgroup.limit_memory(group, goal)
+            except Failed:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                if goal == mib:
+                    return

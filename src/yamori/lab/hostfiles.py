@@ -71,6 +71,7 @@ def _plan(layout: Layout, host: str, *, kvm: bool) -> dict[str, object]:
             [str(top / "cache"), "/var/cache/libvirt"],
             [str(top / "store"), str(LOCAL_DISKS)],
         ],
+        "pager": {"folder": "/var/lib/libvirt/qemu/ram", "budget": "/sys/fs/cgroup/memory/machine"},
         "daemon": ["/usr/sbin/libvirtd", "--listen"],
     }
 

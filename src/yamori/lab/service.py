@@ -28,7 +28,7 @@ class Load:
 
     rate: float = 10.0
     cpu_seconds: float = 0.020
-    pages: int = 256
+    pages: int = 128
     blocks: int = 1
 
 

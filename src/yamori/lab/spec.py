@@ -54,15 +54,17 @@ class LabSpec:
     name: str
     hosts: int = 2
     guests_per_host: int = 4
-    guest_memory_mib: int = 256
+    guest_memory_mib: int = 640
     """Memory of each guest; it may balloon down from here and up to it again."""
     disk_mib: int = 64
     accelerator: Accelerator = Accelerator.AUTO
     host_cpus: int = 1
     """Cores each host owns through its cpuset; hosts share cores when the machine has too few."""
     host_memory_mib: int | None = None
-    """Budget of all guests of a host together; None: what they use when booted, plus ``memory_spare_mib``."""
-    memory_spare_mib: int = 48
+    """Budget of all guests of a host together; None: ``memory_packing_percent`` of what they use when booted."""
+    memory_packing_percent: int = 70
+    """Below 100 only what guests really use again stays in memory, so that one guest's greed hurts the others;
+    a host with a single guest gets no budget."""
     array_iops: int = 600
     array_bytes_per_second: int = 40_000_000
     detached: bool = False
@@ -77,7 +79,7 @@ class LabSpec:
             "guest_memory_mib": (96, 4096),
             "disk_mib": (16, 4096),
             "host_cpus": (1, 64),
-            "memory_spare_mib": (0, 65536),
+            "memory_packing_percent": (50, 1000),
             "array_iops": (10, 1_000_000),
             "array_bytes_per_second": (100_000, 10_000_000_000),
         }

@@ -12,10 +12,12 @@
 
 enum {
     DISK_REQUEST = 256 << 10,    /* bytes of one direct request */
-    MEMORY_RESERVE = 20 << 20,   /* bytes left to the guest's own kernel */
-    MEMORY_HOLD_MS = 4000,       /* how long one grab is held before it is renewed */
-    MEMORY_SWEEP_PAUSE_MS = 100, /* pause between two sweeps over what is held */
-    MEMORY_RENEW_PAUSE_MS = 300, /* in which a balloon may take what was given back */
+    MEMORY_RESERVE = 24 << 20,   /* bytes left to the guest's own kernel */
+    MEMORY_CHUNK = 8 << 20,      /* bytes taken or given back at once */
+    MEMORY_MOST_CHUNKS = 512,
+    MEMORY_STEP = 1 << 20,       /* bytes touched between two pauses */
+    MEMORY_PAUSE_FACTOR = 2,     /* pause as a multiple of the time that the step took */
+    MEMORY_LONGEST_PAUSE_US = 2000,
 };
 
 static void *burn(void *unused)
@@ -68,29 +70,55 @@ static size_t available_memory(void)
     return (size_t)kib << 10;
 }
 
-/* Take all memory there is, keep all of it hot, give it back for a moment, take what there is then. */
+/* Touch a chunk; pauses follow the reading, so that memory is what becomes scarce and not CPU. */
+static void touch_chunk(uint8_t *chunk, int fill, uint64_t *stream)
+{
+    for (size_t done = 0; done < MEMORY_CHUNK; done += MEMORY_STEP) {
+        uint64_t begun = now_ns();
+        for (size_t i = done; i < done + MEMORY_STEP; i += PAGE) {
+            volatile uint64_t *word = (volatile uint64_t *)(chunk + i);
+            if (fill)
+                *word = next_random(stream);
+            else
+                (void)*word;
+        }
+        if (!fill) {
+            uint64_t pause_us = (now_ns() - begun) / 1000 * MEMORY_PAUSE_FACTOR;
+            usleep(pause_us > MEMORY_LONGEST_PAUSE_US ? MEMORY_LONGEST_PAUSE_US : (useconds_t)pause_us);
+        }
+    }
+}
+
+/*
+ * Take all memory there is, chunk by chunk, and keep all of it hot. When the guest itself runs short (a balloon
+ * inflates), give chunks back rather than meet the OOM killer.
+ */
 static void *grab_memory(void *unused)
 {
     (void)unused;
+    static uint8_t *chunks[MEMORY_MOST_CHUNKS];
+    unsigned held = 0, next = 0;
     uint64_t stream = now_ns() | 1;
     for (;;) {
         size_t there = available_memory();
-        if (there <= MEMORY_RESERVE + (1 << 20)) {
-            usleep(MEMORY_RENEW_PAUSE_MS * 1000);
+        if (there > MEMORY_RESERVE + MEMORY_CHUNK && held < MEMORY_MOST_CHUNKS) {
+            void *chunk = mmap(NULL, MEMORY_CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (chunk != MAP_FAILED) {
+                chunks[held++] = chunk;
+                touch_chunk(chunk, 1, &stream);
+                continue;
+            }
+        } else if (there < MEMORY_RESERVE / 2 && held > 0) {
+            munmap(chunks[--held], MEMORY_CHUNK);
+            usleep(20000);
             continue;
         }
-        size_t bytes = (there - MEMORY_RESERVE) & ~(size_t)(PAGE - 1);
-        uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory != MAP_FAILED) {
-            uint64_t until = now_ns() + (uint64_t)MEMORY_HOLD_MS * 1000000u;
-            do {
-                for (size_t i = 0; i < bytes; i += PAGE)
-                    *(volatile uint64_t *)(memory + i) = next_random(&stream);
-                usleep(MEMORY_SWEEP_PAUSE_MS * 1000);
-            } while (now_ns() < until);
-            munmap(memory, bytes);
+        if (held == 0) {
+            usleep(100000);
+            continue;
         }
-        usleep(MEMORY_RENEW_PAUSE_MS * 1000);
+        next = (next + 1) % held;
+        touch_chunk(chunks[next], 0, &stream);
     }
     return NULL;
 }

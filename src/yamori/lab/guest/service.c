@@ -34,14 +34,14 @@ static uint64_t work(uint32_t iterations, uint64_t *stream)
     return sum;
 }
 
-/* Read one word of each chosen page and change every eighth: a cache that is mostly read. */
+/* Read one word of each chosen page and change every 64th: a cache that is mostly read. */
 static uint64_t touch(uint8_t *memory, size_t pages_there, uint32_t pages, uint64_t *stream)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < pages; i++) {
         volatile uint64_t *word = (volatile uint64_t *)(memory + (next_random(stream) % pages_there) * PAGE);
         sum += *word;
-        if ((i & 7) == 0)
+        if ((i & 63) == 0)
             *word = sum;
     }
     return sum;
