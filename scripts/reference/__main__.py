@@ -12,7 +12,7 @@ from pathlib import Path
 from scripts.reference.commands import commands_page
 from scripts.reference.pages import capabilities_page, errors_page, metrics_page
 from scripts.reference.settings import fleet_page
-from yamori.policy.schema import policy_schema
+from yamori.cli.policy import Format, schema_for
 from yamori.web.api.reference import texts as interface_texts
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -28,9 +28,11 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 def files() -> dict[str, str]:
     """Every file that is written from the code, by name."""
-    schema = json.dumps(policy_schema(), indent=2, ensure_ascii=False) + "\n"
+    schemas = {
+        f"{of.value}.schema.json": json.dumps(schema_for(of), indent=2, ensure_ascii=False) + "\n" for of in Format
+    }
     pages = {name: NOTE + write() for name, write in PAGES.items()}
-    return pages | interface_texts() | {"policy.schema.json": schema}
+    return pages | interface_texts() | schemas
 
 
 def main() -> int:

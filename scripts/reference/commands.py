@@ -39,7 +39,8 @@ def each(command: Any, path: tuple[str, ...]) -> Iterator[str]:
     title = f"\n{'##' if len(path) == 2 else '###'} {' '.join(path)}\n\n"
     text = f"{title}{body(command.help or '')}\n```\n{usage}\n```\n"
     rows = list(options(command, context))
-    yield text + ("\n" + table(("option", "meaning"), rows) if rows else "")
+    example = f"\n{body(command.epilog)}" if command.epilog else ""
+    yield text + ("\n" + table(("option", "meaning"), rows) if rows else "") + example
 
 
 def body(help_text: str) -> str:

@@ -54,7 +54,7 @@ def tell_end(run: Answer) -> None:
     """Tell how a run ended and what was read back."""
     say(f"run {clean(run['id'])}: {clean(run['state'])}")
     seen = run.get("seen")
-    if seen:
+    if seen and run["state"] == RunState.VERIFIED:
         say(f"read back: {clean(_seen(seen))}")
     if run.get("error"):
         say(f"because: {clean(run['error'], 500)}")

@@ -19,6 +19,8 @@ EXAMPLE = """Examples:
   yamori bench
   yamori bench detect
   yamori bench guard --json > guard.json
+
+JSON: what the benchmark measured; without a name {name: summary}.
 """
 
 

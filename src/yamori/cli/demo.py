@@ -16,6 +16,8 @@ EXAMPLE = """Examples:
   yamori demo --simulated --once
   yamori demo --once --json > story.json
   yamori demo
+
+JSON: the report: {"stage", "acts": [...], "verified", "left_behind", ...}.
 """
 
 

@@ -12,6 +12,8 @@ EXAMPLE = """Example:
 
 \b
   yamori explain run-0007
+
+JSON: {"run", "finding", "lines": [...]}.
 """
 
 

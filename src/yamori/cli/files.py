@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yamori.model.errors import Invalid
+from yamori.model.errors import Failed, Invalid
 
 LARGEST = 1_048_577
 """One byte more than a document may have: what is larger is refused by its reader, without being read whole."""
+
+
+def named(path: Path) -> str:
+    """Return how messages name a file."""
+    return "standard input" if str(path) == "-" else str(path)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file. Raises Failed."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Failed(f"cannot be written: {error.strerror}", subject=str(path)) from error
 
 
 def read(path: Path) -> bytes:

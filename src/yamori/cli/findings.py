@@ -17,6 +17,8 @@ EXAMPLE = """Examples:
 \b
   yamori findings --open
   yamori findings finding-0004
+
+JSON: a list of findings, or one, as GET /api/v1/findings gives them.
 """
 
 

@@ -20,6 +20,8 @@ EXAMPLE = """Examples:
   yamori fleet --host rack-a --standing broken
   yamori fleet web-1
   yamori fleet --held --json
+
+JSON: a list of VMs as GET /api/v1/vms gives them; of one VM, the VM with "limits".
 """
 
 

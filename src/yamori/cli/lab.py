@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from yamori.cli.asking import confirm
+from yamori.cli.files import write
 from yamori.cli.options import Json, Yes
 from yamori.cli.progress import steps
 from yamori.cli.terminal import clean, emit, say, show
@@ -31,6 +32,8 @@ def register(app: typer.Typer) -> None:
 \b
   yamori lab up
   yamori lab up big --hosts 3 --guests 6 --config big.yaml
+
+JSON: the configuration of its fleet.
 """
 )
 def up(
@@ -71,7 +74,7 @@ def up(
         made = asyncio.run(Lab.up(spec, progress=progress))
     fleet = made.fleet_config()
     if config is not None:
-        config.write_text(json.dumps(fleet, indent=2) + "\n", encoding="utf-8")  # JSON is YAML
+        write(config, json.dumps(fleet, indent=2) + "\n")  # JSON is YAML
     if as_json:
         emit(fleet)
         return
@@ -89,6 +92,8 @@ def up(
 \b
   yamori lab down
   yamori lab down --leftovers
+
+JSON: what was removed, by lab.
 """
 )
 def down(
@@ -137,6 +142,8 @@ def down(
 
 \b
   yamori lab status
+
+JSON: a list of labs.
 """,
 )
 def lab_status(as_json: Json = False) -> None:

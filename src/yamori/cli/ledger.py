@@ -28,6 +28,8 @@ def register(app: typer.Typer) -> None:
 
 \b
   yamori ledger verify
+
+JSON: {"records", "holds"}.
 """
 )
 def verify(state_dir: StateDir = None, as_json: Json = False) -> None:
@@ -47,6 +49,8 @@ def verify(state_dir: StateDir = None, as_json: Json = False) -> None:
 \b
   yamori ledger show
   yamori ledger show --after 1200 --limit 20
+
+JSON: a list of records: {"number", "at", "kind", "body", "previous", "hash"}.
 """,
 )
 def show_records(

@@ -18,6 +18,8 @@ EXAMPLE = """Examples:
   yamori migrate web-1 --to rack-b
   yamori migrate web-1 --dry-run
   yamori migrate web-1 --to rack-b --yes --timeout 30m
+
+JSON: {"decision", "run"}; "run" is null where policy did not allow it.
 """
 
 

@@ -46,9 +46,9 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", aut
 def reader(read: Callable[[str], float], metavar: str) -> dict[str, Any]:
     """Return the options that make typer read a quantity as people write it."""
 
-    def parse(untrusted: str) -> float:
+    def parse(untrusted: str | float) -> float:
         try:
-            return read(untrusted)
+            return read(untrusted) if isinstance(untrusted, str) else float(untrusted)  # a number: our own default
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
 

@@ -11,7 +11,7 @@ import typer
 from yamori.cli import wording
 from yamori.cli.connection import connect, default_state_dir
 from yamori.cli.exits import ExitCode
-from yamori.cli.files import read
+from yamori.cli.files import named, read
 from yamori.cli.options import Json, StateDir
 from yamori.cli.progress import counted
 from yamori.cli.terminal import clean, emit, lines, say, show
@@ -42,6 +42,8 @@ class Format(StrEnum):
 \b
   yamori policy check policy.yaml
   yamori policy check policy.yaml --live --strict
+
+JSON: {"valid", "rules", "enforcing": [...], "warnings": [...]}.
 """
 )
 def check(
@@ -57,7 +59,7 @@ def check(
     from yamori.policy.check import warnings
     from yamori.policy.reading import read_with_places
 
-    document, policy = read_with_places(read(file), str(file))
+    document, policy = read_with_places(read(file), named(file))
     told = warnings(document, policy, _known(state_dir) if live else None)
     enforcing = [rule.id for rule in policy.rules if rule.mode == "enforce"]
     if as_json:
@@ -66,7 +68,7 @@ def check(
         for line in told:
             say(f"warning: {clean(line, 1000)}")
         modes = f"{len(policy.rules)} rules, {len(enforcing)} enforcing" if policy.rules else "no rules"
-        say(f"{clean(file)}: {modes}, {len(told)} warnings")
+        say(f"{clean(named(file))}: {modes}, {len(told)} warnings")
     if told and strict:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -77,6 +79,8 @@ def check(
 \b
   yamori policy replay policy.yaml
   yamori policy replay policy.yaml --record /var/lib/yamori/recordings --config fleet.yaml
+
+JSON: {"ticks", "first", "last", "findings", "rulings", "failed"}.
 """
 )
 def replay(
@@ -141,6 +145,8 @@ def schema_for(of: Format) -> dict[str, Any]:
 \b
   yamori policy show
   yamori policy show --default
+
+JSON: {"text"}.
 """,
 )
 def show_policy(

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from yamori.cli.terminal import clean, console, tell
-from yamori.model.errors import TimedOut
+from yamori.model.errors import NotFound, TimedOut
 from yamori.model.run import ENDED
 
 Told = Callable[..., None]
 """Takes the step in words, and how much of the whole is done (0 to 1) where that is known."""
 POLL_S = 0.25
+GRACE_S = 5.0
+"""A run is told before its first word is in the journal: for so long it may be missing there."""
 
 
 @contextlib.contextmanager
@@ -68,11 +70,12 @@ def counted(title: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
 
 def follow(client: Any, run_id: str, *, title: str, timeout_s: float, quiet: bool) -> dict[str, Any]:
     """Wait until a run has ended, showing what it does. Raises TimedOut; the run goes on then."""
-    deadline = time.monotonic() + timeout_s
+    begun = time.monotonic()
+    deadline = begun + timeout_s
     shown = ""
-    with steps(title, quiet=quiet) as told:
+    with steps(title, quiet=quiet or not sys.stderr.isatty()) as told:
         while True:
-            run: dict[str, Any] = client.run(run_id)
+            run = _looked_up(client, run_id, patient=time.monotonic() - begun < GRACE_S)
             words, done = _where(run)
             if words != shown:
                 told(words, done)
@@ -83,6 +86,16 @@ def follow(client: Any, run_id: str, *, title: str, timeout_s: float, quiet: boo
                 mend = f"it goes on: yamori runs {run_id}"
                 raise TimedOut(f"still {run['state']} after {timeout_s:g} s", subject=run_id, mend=mend)
             time.sleep(POLL_S)
+
+
+def _looked_up(client: Any, run_id: str, *, patient: bool) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = client.run(run_id)
+    except NotFound:
+        if not patient:
+            raise
+        return {"id": run_id, "state": "planned", "entries": []}
+    return found
 
 
 def _where(run: dict[str, Any]) -> tuple[str, float | None]:

@@ -14,6 +14,8 @@ EXAMPLE = """Examples:
 \b
   yamori release batch-7
   yamori release batch-7 --dry-run
+
+JSON: {"decision", "run"}; "run" is null where policy did not allow it.
 """
 
 

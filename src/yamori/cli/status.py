@@ -17,6 +17,8 @@ EXAMPLE = """Examples:
 \b
   yamori status
   yamori status --json | jq .standing
+
+JSON: {"url", "service", "endpoints": [...], "vms", "standing": {word: count}, "held", "drifted", "open_findings"}.
 """
 
 

@@ -21,6 +21,8 @@ EXAMPLE = """Examples:
   yamori support
   yamori support qemu:///system
   yamori support --config fleet.yaml --json
+
+JSON: {"features": [...], "endpoints": {name: support or null}, "errors": {name: error}}.
 """
 
 
@@ -82,7 +84,13 @@ def _tell(found: Mapping[str, Any], errors: Mapping[str, YamoriError], *, as_jso
         for reason, features in _reasons(found[name]).items():
             say(f"{clean(name)}: {', '.join(features)}: {clean(reason, 400)}")
         if found[name] is None:
-            say(f"{clean(name)}: {clean(errors[name], 400) if name in errors else 'never reached: all unknown'}")
+            say(f"{clean(name)}: {_why(errors.get(name))}")
+
+
+def _why(error: YamoriError | None) -> str:
+    if error is None:
+        return "never reached: all unknown"
+    return clean(f"{error.message} ({error.mend})" if error.mend else error.message, 400)
 
 
 def _level(support: Any, feature: str) -> str:

@@ -95,11 +95,24 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
 
 def show(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
     """Print a table, or a word that there is nothing."""
-    made = table(columns, rows, right=right)
-    if made.row_count:
-        console().print(made)
-    else:
+    told = [["unknown" if value is None else clean(value) for value in row] for row in rows]
+    if not told:
         say("nothing")
+    elif sys.stdout.isatty():
+        console().print(table(columns, told, right=right))
+    else:
+        say("\n".join(aligned([list(columns), *told], right=[name in right for name in columns])))
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[bool]) -> list[str]:
+    """Lay out rows in columns for a file or a pipe: no colour, no trailing blanks, nothing cut off."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(right))]
+    return [
+        "  ".join(
+            text.rjust(w) if r else text.ljust(w) for text, w, r in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def say(text: str = "") -> None:

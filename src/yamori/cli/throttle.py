@@ -19,6 +19,8 @@ EXAMPLE = """Examples:
   yamori throttle batch-7 --cpu 0.5 --for 10m
   yamori throttle batch-7 --memory 512M --iops 100 --bandwidth 5M --for 1h --reason "backup night"
   yamori throttle batch-7 --cpu 0.5 --for 10m --dry-run
+
+JSON: {"decision", "run"}; "run" is null where policy did not allow it.
 """
 
 

@@ -13,7 +13,7 @@ import typer
 from yamori.cli import completion, wording
 from yamori.cli.connection import connect
 from yamori.cli.options import Json, StateDir
-from yamori.cli.terminal import console, emit, table
+from yamori.cli.terminal import console, emit, show, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,6 +24,8 @@ EXAMPLE = """Examples:
   yamori top
   yamori top --sort delay --limit 10
   yamori top --once --sort disk
+
+JSON: the list of yamori fleet, sorted.
 """
 
 
@@ -92,7 +94,7 @@ def top(
         if as_json:
             emit(look())
         elif once or not sys.stdout.isatty():
-            console().print(drawn(look()))
+            show(_COLUMNS, [_row(v) for v in look()], right=_COLUMNS[3:11])
         else:
             _live(look, interval)
 

@@ -19,6 +19,8 @@ EXAMPLE = """Examples:
 \b
   yamori undo run-0007
   yamori undo run-0007 --dry-run
+
+JSON: the run; with --dry-run {"would_undo": run}.
 """
 
 
@@ -50,12 +52,14 @@ def undo(
         emit(undone)
     else:
         tell_end(undone)
+        say(f"put {_before(undone['before'])}")
     code = end_code(undone, good=RunState.UNDONE)
     if code is not ExitCode.OK:
         raise typer.Exit(code)
 
 
 def _before(before: object) -> str:
-    if isinstance(before, dict) and all(v is None or isinstance(v, int | float) for v in before.values()):
-        return f"back to {wording.limits(before)}"
+    found = before.get("found", before) if isinstance(before, dict) else None
+    if isinstance(found, dict) and found and all(v is None or isinstance(v, int | float) for v in found.values()):
+        return f"back to {wording.limits(found)}"
     return "back to what was before"

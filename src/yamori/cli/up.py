@@ -20,6 +20,8 @@ EXAMPLE = """Examples:
   yamori up --config fleet.yaml
   yamori up --config fleet.yaml --policy policy.yaml --listen 127.0.0.1:8470
   yamori up --config fleet.yaml --policy policy.yaml --check
+
+With --json one object once it serves: {"url", "state_dir", "warnings"}.
 """
 CONFIG = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The fleet: endpoints and modules.")]
 

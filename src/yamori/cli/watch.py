@@ -19,6 +19,8 @@ EXAMPLE = """Examples:
   yamori watch
   yamori watch --kind finding_raised --kind decided
   yamori watch --json | jq -c 'select(.kind == "run")'
+
+JSON: one event a line: {"id", "number", "kind", "at", "subject", "body"}.
 """
 
 
