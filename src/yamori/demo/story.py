@@ -68,7 +68,11 @@ class Story:
 
         async def found() -> Finding | None:
             return next(
-                (f for f in await self.facade.findings(open_only=True, limit=50) if f.cause == offender.vm.id),
+                (
+                    f
+                    for f in await self.facade.findings(open_only=True, limit=50)
+                    if f.cause == offender.vm.id and f.victims
+                ),
                 None,
             )
 
@@ -140,7 +144,7 @@ class Story:
 
     async def _calm(self) -> bool:
         open_findings = await self.facade.findings(open_only=True, limit=10)
-        caused = any(f.cause is not None for f in open_findings)
+        caused = any(f.victims for f in open_findings)
         return (
             not caused
             and not any(v.hold for v in self.facade.vms())

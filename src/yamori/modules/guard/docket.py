@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yamori.manifest.module import Hold
-from yamori.model.ids import FindingId, HostId, VMId
+from yamori.model.ids import HostId, VMId
 from yamori.modules.guard import cases, holding, scenes
 from yamori.modules.guard.attribution import Suspect, suspects
 from yamori.modules.guard.cases import CONTENTION, OVERLOAD, UNUSUAL, Case, Sight
@@ -73,7 +73,7 @@ class Docket:
                     name = cases.key(CONTENTION, found.host, RESOURCES[resource], vm)
                     taken[name] = Case(
                         key=name,
-                        id=FindingId(hold.finding_key),
+                        id=cases.identity(name, hold.since),
                         kind=CONTENTION,
                         host=found.host,
                         resource=resource,

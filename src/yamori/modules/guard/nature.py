@@ -9,6 +9,8 @@ from yamori.modules.guard.window import Singles
 
 YOUNG_S = 30.0
 """Of a VM known for less than this, it cannot be said what is new."""
+NEWCOMER_S = 10.0
+"""A VM that came this much later than the others is new; else it is only our watching that is."""
 HIJACKING = "T1496"
 """MITRE ATT&CK: Resource Hijacking."""
 ENDPOINT_DOS = "T1499"
@@ -29,8 +31,10 @@ class Nature(StrEnum):
 class Conduct:
     """What a cause does now; NaN where unknown. ``series`` is its use of the resource, oldest first.
 
-    ``known_s`` is for how long it has been watched. ``delay`` is its own CPU delay per vCPU, ``surprise`` how many
-    usual deviations the use is above its usual. ``hour_usual`` is what it took at this hour on earlier days.
+    ``known_s`` is for how long it has been watched, ``watching_s`` for how long anybody has: a VM is new only
+    when others were there before it. ``traffic_rise`` and ``cpu_rise`` are its packets and its CPU use now, as
+    multiples of its usual; NaN while that is not known. ``delay`` is its own CPU delay per vCPU, ``surprise`` how
+    many usual deviations the use is above its usual. ``hour_usual`` is what it took at this hour on earlier days.
     """
 
     resource: str
@@ -48,6 +52,9 @@ class Conduct:
     taken: float
     hour_usual: float
     known_s: float
+    watching_s: float
+    traffic_rise: float
+    cpu_rise: float
     series: Singles
 
 
@@ -78,7 +85,7 @@ def judge(conduct: Conduct) -> Judgement:
 
 def _shape(c: Conduct) -> tuple[list[str], tuple[str, ...]]:
     """Return the sign that the resource is saturated in the way of an attack, and the techniques it fits."""
-    silent = _below(c.tx_packets_s, 100) and _below(c.rx_packets_s, 100)
+    silent = (_below(c.tx_packets_s, 100) and _below(c.rx_packets_s, 100)) or c.traffic_rise < 0.5 * c.cpu_rise
     if c.resource == "cpu" and _pinned(c) and silent and _below(c.disk_bytes_s, 256e3):
         return ["all vCPUs busy without disk or network"], (HIJACKING,)
     if c.resource == "memory" and c.resident_bytes >= 0.8 * c.assigned_bytes and silent:
@@ -105,12 +112,12 @@ def _onset(c: Conduct) -> list[str]:
 
 def _ordinary(c: Conduct) -> list[str]:
     signs = []
-    if c.known_s < YOUNG_S:
+    if c.known_s < YOUNG_S and c.watching_s - c.known_s >= NEWCOMER_S:
         signs.append("has only just started")
     if c.taken <= 1.5 * c.hour_usual:
         signs.append("does so at this hour")
     answered = c.rx_packets_s >= 50 and c.tx_packets_s <= 5 * c.rx_packets_s
-    if c.resource in ("cpu", "network") and answered:
+    if c.resource in ("cpu", "network") and answered and not c.traffic_rise < 0.5 * c.cpu_rise:
         signs.append("answers requests")
     large = c.disk_bytes_s >= 65536 * max(c.disk_iops, 1.0) and c.disk_bytes_s >= 1e6
     if c.resource == "disk" and large:

@@ -94,7 +94,7 @@ def _own(q: Question) -> dict[LimitKind, float]:
 
 
 def _led_here(q: Question) -> bool:
-    return q.hold is not None and q.hold.finding_key in (q.finding.id, q.finding.key)
+    return q.hold is not None and q.hold.finding_key == q.finding.key
 
 
 def _contend(q: Question) -> Sequence[Proposal]:

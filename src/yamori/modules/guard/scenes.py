@@ -7,7 +7,7 @@ from yamori.capabilities.sensing.rates import Floats, Rate
 from yamori.capabilities.sensing.usage import Column, HostColumn
 from yamori.modules.guard import window
 from yamori.modules.guard.attribution import Scene
-from yamori.modules.guard.baseline import Use
+from yamori.modules.guard.baseline import FLOORS, Use
 from yamori.modules.guard.hours import usual_at
 from yamori.modules.guard.memory import GuardMemory
 from yamori.modules.guard.nature import Conduct
@@ -75,6 +75,7 @@ def conduct(reading: Reading, memory: GuardMemory, row: int, resource: int) -> C
     """Return what one VM does now."""
     values = reading.rates.values[:, row]
     series, _ = window.series(memory.window, np.array([row]), resource)
+    cpu_rise, traffic_rise = _rises(reading, row)
     return Conduct(
         resource=RESOURCES[resource],
         vcpus=float(reading.frame.values[row, Column.VCPUS]),
@@ -91,5 +92,22 @@ def conduct(reading: Reading, memory: GuardMemory, row: int, resource: int) -> C
         taken=float(reading.taken[resource, row]),
         hour_usual=usual_at(memory.hours, reading.frame.wall, reading.frame.vms[row], resource),
         known_s=float(reading.usual.seconds[row]),
+        watching_s=float(reading.usual.seconds[reading.groups.rows(int(reading.frame.host_of[row]))].max()),
+        cpu_rise=cpu_rise,
+        traffic_rise=traffic_rise,
         series=series[:, 0],
     )
+
+
+def _rises(reading: Reading, row: int) -> tuple[float, float]:
+    """Return what a VM asks for of the CPU, and its packets, as multiples of its usual; NaN while not known.
+
+    On a full host an attacker gets no more than before: what it waits for counts as asked for.
+    """
+    usual = reading.usual.mean[:, row]
+    waits = float(reading.rates.values[Rate.CPU_DELAY, row]) * float(reading.frame.values[row, Column.VCPUS])
+    asked = float(reading.taken[Use.CPU, row]) + (0.0 if np.isnan(waits) else waits)
+    cpu = asked / max(float(usual[Use.CPU]), float(FLOORS[Use.CPU]))
+    traffic = float(reading.taken[Use.NETWORK, row]) / max(float(usual[Use.NETWORK]), 1.0)
+    known = not np.isnan(usual[[Use.CPU, Use.NETWORK]]).any()
+    return (cpu, traffic) if known else (float("nan"), float("nan"))
