@@ -12,7 +12,7 @@ from yamori.cli.main import app
 
 COMMANDS = """# Command line
 
-Every command takes `--help`, which shows the same with an example.
+Every command takes `--help`, which shows the same.
 
 ## Exit codes
 

@@ -69,9 +69,9 @@ def test_every_capability_verb_and_route_has_its_line() -> None:
     text = "".join(
         (ROOT / "docs" / "reference" / name).read_text("utf-8") for name in ("capabilities.md", "api.md")
     )
-    words = [f.name for side in (Sensing, Acting) for f in dataclasses.fields(side)]
-    words += [*VERBS, *(f"{route.method} {route.full_path}" for route in ROUTES.values())]
+    words = [*(f.name for side in (Sensing, Acting) for f in dataclasses.fields(side)), *VERBS]
     assert not [word for word in words if f"| `{word}` |" not in text]
+    assert not [route.name for route in ROUTES.values() if f"| {route.method} | [`{route.full_path}`]" not in text]
 
 
 def test_every_command_has_its_line_and_an_example() -> None:
@@ -100,14 +100,16 @@ def test_public_names_are_documented() -> None:
         for path in sorted((PACKAGE / package).rglob("*.py")):
             for node in parsed(path).body:
                 named = isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-                if named and not node.name.startswith("_") and not ast.get_docstring(node):
+                overload = named and any(getattr(d, "id", "") == "overload" for d in node.decorator_list)
+                if named and not overload and not node.name.startswith("_") and not ast.get_docstring(node):
                     undocumented.append(f"{shown(path)}: {node.name}")
     assert not undocumented
 
 
 def test_every_setting_says_what_it_means() -> None:
+    """A setting within settings may be explained by the line of what it is in."""
     text = (ROOT / "docs" / "reference" / "fleet.md").read_text("utf-8")
-    assert not re.findall(r"^\| `([^`]+)` \|.*\|  \|$", text, re.M)
+    assert not [key for key in re.findall(r"^\| `([^`]+)` \|.*\|  \|$", text, re.M) if "." not in key]
 
 
 def test_every_page_can_be_reached_from_the_index() -> None:

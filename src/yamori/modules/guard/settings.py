@@ -11,6 +11,7 @@ class GuardSettings(BaseModel):
     broken_ticks: int = Field(default=2, ge=1, le=8)
     """So many of the last ``of_ticks`` readings must break an objective before a VM counts as suffering."""
     of_ticks: int = Field(default=3, ge=1, le=8)
+    """How many of the last readings ``broken_ticks`` looks at."""
     stale_ticks: int = Field(default=10, ge=1, le=200)
     """After so many readings without a value a VM no longer counts as suffering, but as unknown."""
     confidence: float = Field(default=0.5, ge=0, le=1)
@@ -23,6 +24,8 @@ class GuardSettings(BaseModel):
     """A throttle gives back what the victims lack times this."""
     settle_s: float = Field(default=2.0, ge=0)
     """A throttle is not judged before this time has passed."""
+    load_s: float = Field(default=10.0, ge=0)
+    """What looks like ordinary load is throttled only when the suffering has lasted so long: it may pass."""
     clear_s: float = Field(default=3.0, ge=0)
     """Victims must be served for so long before they count as recovered."""
     gone_s: float = Field(default=5.0, ge=0)
@@ -30,6 +33,7 @@ class GuardSettings(BaseModel):
     probe_s: float = Field(default=15.0, gt=0)
     """After so long without suffering a limit is loosened one step, to see; doubles with each failure."""
     probe_wait_max_s: float = Field(default=600.0, gt=0)
+    """The longest wait that this doubling leads to."""
     loosen: float = Field(default=1.5, gt=1)
     """One step of loosening multiplies the limit by this."""
     expires_s: float = Field(default=60.0, gt=0)
@@ -38,6 +42,8 @@ class GuardSettings(BaseModel):
     """A guest that has not followed its balloon for so long is held by its CPU instead."""
     overload_s: float = Field(default=5.0, ge=0)
     """Suffering without a cause is told after this."""
+    again_s: float = Field(default=30.0, gt=0)
+    """A move is proposed again after this, if it was not made or did not help."""
     migrate_s: float = Field(default=120.0, ge=0)
     """Suffering without a cause that lasts so long makes the guard propose to move a victim away."""
     blind_s: float = Field(default=10.0, gt=0)
