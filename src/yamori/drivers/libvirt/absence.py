@@ -9,9 +9,7 @@ from yamori.model.support import FEATURES
 
 _READ_ONLY = "the connection is read-only"
 _MOVES = ("migration.live", "migration.encrypted", "migration.copied_storage")
-_NO_LANDING = (
-    "not set up: moves are encrypted always, migrate_to says that QEMU's certificates for it are in place"
-)
+_NO_LANDING = "not set up: moves are always encrypted, migrate_to says that QEMU's certificates for it are there"
 _NO_ADDRESS = "other hosts cannot reach this one: migrate_to.uri is not set"
 _ACTING = ("power", "limits.", "migration.")
 _SHAPING = {"CONFIG_NET_SCH_SFQ": "sch_sfq", "CONFIG_NET_CLS_FW": "cls_fw", "CONFIG_NET_ACT_POLICE": "act_police"}

@@ -23,6 +23,7 @@ class Dialect:
 
 QEMU = Dialect(family="qemu", hypervisor="QEMU")
 
+_NO_COUNTERS = "libvirt's built-in test driver counts nothing"
 _NO_EFFECT = "libvirt's built-in test driver accepts the setting and forgets it"
 _NO_RATE = "libvirt's built-in test driver refuses a rate that has no burst above it"
 _NO_MOVES = "libvirt's built-in test driver cannot migrate"
@@ -33,6 +34,11 @@ TEST = Dialect(
     remote=False,
     moves=False,
     absent={
+        "usage": _NO_COUNTERS,
+        "usage.cpu_delay": _NO_COUNTERS,
+        "usage.memory_resident": _NO_COUNTERS,
+        "usage.disk_latency": _NO_COUNTERS,
+        "usage.net_drops": _NO_COUNTERS,
         "limits.cpu_cap": _NO_EFFECT,
         "limits.cpu_weight": _NO_EFFECT,
         "limits.disk_iops": _NO_RATE,

@@ -109,6 +109,9 @@ class LibvirtLimitsWriter:
 
         def job(link: Any) -> None:
             subject = _running(link, vm)
+            why_not = why_not_pinned(subject.handle)
+            if why_not is not None:
+                raise Unsupported("limits.cpu_pinning", why_not, subject=vm)
             mask = mask_for(cpus, link.getCPUMap(0)[0])
             for vcpu in range(subject.definition.vcpus):
                 subject.handle.pinVcpu(vcpu, mask)  # live: the VM runs
@@ -180,6 +183,19 @@ def weight_of_one(subject: Subject, scheduler: Mapping[str, int], configured: in
             return _V2_WEIGHT
         raise Unsupported("limits.cpu_weight", "cannot tell the control groups' version") from error
     return _V1_WEIGHT
+
+
+def why_not_pinned(handle: Any) -> str | None:
+    """Say why pinning cannot be promised for a running VM, None where it can.
+
+    A libvirt that was itself put on some of the machine's CPUs does not know it: it could pin a VM, but not
+    give it back all CPUs. A VM that may use all and runs on some shows that.
+    """
+    told, real = handle.vcpuPinInfo(), handle.vcpus()[1]
+    for allowed, seen in zip(told, real, strict=False):
+        if all(allowed) and not all(seen):
+            return "libvirt runs on some of the host's CPUs only, so it cannot give all of them back"
+    return None
 
 
 def _running(link: Any, vm: VMId) -> Subject:

@@ -9,7 +9,7 @@ from yamori.drivers.libvirt.absence import Absences
 from yamori.drivers.libvirt.connection import Connection
 from yamori.drivers.libvirt.failure import text_of
 from yamori.drivers.libvirt.inventory import read_definition
-from yamori.drivers.libvirt.limits import Subject, scheduler_of, weight_of_one
+from yamori.drivers.libvirt.limits import Subject, scheduler_of, weight_of_one, why_not_pinned
 from yamori.drivers.libvirt.translate import parse, version
 from yamori.drivers.libvirt.usage import FLAGS, GROUPS
 from yamori.model.errors import Invalid, YamoriError
@@ -76,7 +76,7 @@ class Probe:
         return {
             "limits.cpu_cap": _tried(subjects, _has_quota),
             "limits.cpu_weight": _tried(subjects, lambda s: _has_weight(s, configured)),
-            "limits.cpu_pinning": _tried(subjects, lambda s: None if s.handle.vcpuPinInfo() else "no answer"),
+            "limits.cpu_pinning": _tried(subjects, lambda s: why_not_pinned(s.handle)),
             "limits.memory": _tried(
                 subjects, lambda s: None if s.definition.balloon else "none of the VMs looked at has a balloon"
             ),
