@@ -190,7 +190,10 @@ def test_a_wrong_verb_inside_a_fixed_type_is_refused() -> None:
 def test_lists_rows_and_flags_are_read_strictly() -> None:
     assert from_plain(tuple[int, str], [1, "a"]) == (1, "a")
     assert from_plain(list[bool], [True]) == [True]
+    assert from_plain(int, 2.0) == 2
     for kind, plain in (
+        (datetime, "0001-01-01T00:00:00+09:00"),
+        (None, 1),
         (tuple[int, str], [1]),
         (list[bool], [1]),
         (tuple[int, ...], "12"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from yamori.model.actions import Throttle
-from yamori.model.errors import Conflict, NotFound
+from yamori.model.errors import Conflict, Invalid, NotFound
 from yamori.model.ids import RuleId, RunId, VMId
 from yamori.model.limits import LimitKind
 from yamori.model.proposal import Decision, Proposal, Verdict
@@ -53,6 +53,7 @@ class NoteJournal:
         self.kept: dict[RunId, Run] = {}
         self.facts: list[Fact] = []
         self.refuses: Exception | None = None
+        self.cannot_keep: RunState | None = None
 
     async def create(self, run: Run, entry: JournalEntry, *, facts: Sequence[Fact] = ()) -> None:
         if run.id in self.kept:
@@ -64,6 +65,8 @@ class NoteJournal:
         await asyncio.sleep(0)
         if self.refuses is not None:
             raise self.refuses
+        if entry.state is self.cannot_keep:
+            raise Invalid("cannot be kept")
         self.kept[entry.run] = fold(self.kept[entry.run], entry)
         self.facts += facts
 
@@ -122,6 +125,7 @@ class Script:
         self._errors = {phase: list(raised) for phase, raised in errors.items()}
         self.calls: list[str] = []
         self.entered: list[RunState] = []
+        self.cannot_say: RunState | None = None
         self.before: Any = {"was": 1}
         self.seen: Any = {"is": 2}
         self.gate: dict[str, asyncio.Event] = {}
@@ -157,5 +161,7 @@ class Script:
         await self._play("undo")
 
     def facts(self, state: RunState, before: Json | None) -> Sequence[Fact]:
+        if state is self.cannot_say:
+            raise KeyError("not said")
         self.entered.append(state)
         return (Fact(),)

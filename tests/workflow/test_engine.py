@@ -429,6 +429,23 @@ async def test_the_text_of_an_error_is_bounded(bench: Bench) -> None:
     assert len(run.error) == LONGEST_ERROR
 
 
+async def test_a_step_that_cannot_say_what_would_become_true_is_refused_before_it_acts(bench: Bench) -> None:
+    step = Script()
+    step.cannot_say = RunState.APPLYING
+    run = await bench.engine.execute(new_run(), step)
+    assert run.state is RunState.REFUSED
+    assert step.calls == ["check"]
+
+
+async def test_facts_that_the_journal_cannot_keep_are_refused_before_anything_is_done(bench: Bench) -> None:
+    bench.journal.cannot_keep = RunState.APPLYING
+    step = Script()
+    run = await bench.engine.execute(new_run(), step)
+    assert run.state is RunState.REFUSED
+    assert run.error == "invalid: cannot be kept"
+    assert step.calls == ["check"]
+
+
 async def test_an_error_in_odd_words_is_still_told(bench: Bench) -> None:
     run = await bench.engine.execute(new_run(), Script(check=[Rejected("half \ud800 pair")]))
     assert run.error == "rejected: half ? pair"

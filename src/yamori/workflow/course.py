@@ -3,14 +3,14 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from yamori.model.errors import Conflict, Defect, Failed, Interrupted, Invalid, TimedOut, YamoriError
 from yamori.model.plain import Json, to_plain
 from yamori.model.run import JournalEntry, Run, RunState
 from yamori.workflow.clock import Clock
-from yamori.workflow.journal import BEFORE, ERROR, SEEN, Journal, fold
+from yamori.workflow.journal import BEFORE, ERROR, SEEN, Fact, Journal, fold
 from yamori.workflow.patience import Patience
 from yamori.workflow.step import Step
 
@@ -84,13 +84,15 @@ class Course:
 
     async def _check(self) -> bool:
         try:
-            before = await self._try(self._checked, self._patience.attempts)
+            before, facts = await self._try(self._checked, self._patience.attempts)
+            await self._tell(RunState.APPLYING, {BEFORE: before}, facts)
         except _StepFailed as failed:
             # Nothing was changed, hence nothing is to be undone: refused, whatever the reason was.
             await self._tell(RunState.REFUSED, failed.note())
-            return False
-        await self._tell(RunState.APPLYING, {BEFORE: before})
-        return True
+        except Invalid as error:
+            # The journal cannot keep what would be true then, so nothing of it was written or done.
+            await self._tell(RunState.REFUSED, _StepFailed(error).note())
+        return self.run.state is RunState.APPLYING
 
     async def _carry_out(self) -> None:
         before = self._before()
@@ -100,8 +102,10 @@ class Course:
         seen = await self._try(lambda: self._verified(before), self._patience.attempts)
         await self._tell(RunState.VERIFIED, {SEEN: seen})
 
-    async def _checked(self) -> Json:
-        return _notable(await self._step.check())
+    async def _checked(self) -> tuple[Json, Sequence[Fact]]:
+        before = _notable(await self._step.check())
+        # Asked for within the check: what cannot be said must be refused before anything is done.
+        return before, self._step.facts(RunState.APPLYING, before)
 
     async def _verified(self, before: Json) -> Json:
         return _notable(await self._step.verify(before))
@@ -139,11 +143,12 @@ class Course:
             await self._clock.sleep(self._patience.pause(attempt))
             attempt += 1
 
-    async def _tell(self, state: RunState, note: Json) -> None:
+    async def _tell(self, state: RunState, note: Json, facts: Sequence[Fact] | None = None) -> None:
         """Write the next entry; only then is it so. Raises Interrupted when somebody else has taken over."""
         entry = self._entry(state, note)
         run = fold(self.run, entry)
-        facts = () if state is self.run.state else self._step.facts(state, run.before)
+        if facts is None:
+            facts = () if state is self.run.state else self._step.facts(state, run.before)
         try:
             await self._journal.append(entry, facts=facts)
         except Conflict as lost:
