@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def bench(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Left out: list them.", autocompletion=completion.bench_names),
+        typer.Argument(metavar="NAME", help="Left out: list them.", autocompletion=completion.bench_names),
     ] = None,
     scale: Annotated[
         float,

@@ -15,7 +15,10 @@ VARIABLE = "YAMORI_STATE_DIR"
 
 
 def default_state_dir() -> Path:
-    """Return where a service keeps its state: /var/lib/yamori for root, else under XDG_STATE_HOME."""
+    """Return where a service keeps its state: as told by the environment, else by who runs it."""
+    told = os.environ.get(VARIABLE)
+    if told:
+        return Path(told)
     if os.geteuid() == 0:
         return Path("/var/lib/yamori")
     home = os.environ.get("XDG_STATE_HOME")

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 def findings(
     finding: Annotated[
         str | None,
-        typer.Argument(metavar="[FINDING]", help="Show one with evidence.", autocompletion=completion.finding_ids),
+        typer.Argument(metavar="FINDING", help="Show one with evidence.", autocompletion=completion.finding_ids),
     ] = None,
     open_only: Annotated[bool, typer.Option("--open", help="Only those whose reason is not gone.")] = False,
     limit: Limit = 50,

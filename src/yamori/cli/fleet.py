@@ -9,9 +9,8 @@ import typer
 
 from yamori.cli import completion, wording
 from yamori.cli.connection import connect
-from yamori.cli.options import Json, StateDir
+from yamori.cli.options import Json, StateDir, one_of
 from yamori.cli.terminal import clean, emit, say, show
-from yamori.control.facade import Standing
 
 EXAMPLE = """Examples:
 
@@ -32,25 +31,30 @@ def register(app: typer.Typer) -> None:
 
 def fleet(
     vm: Annotated[
-        str | None, typer.Argument(metavar="[VM]", help="Show one VM in full.", autocompletion=completion.vm_names)
+        str | None, typer.Argument(metavar="VM", help="Show one VM in full.", autocompletion=completion.vm_names)
     ] = None,
     search: Annotated[str, typer.Option("--search", help="Part of a name, an id, a host or a label.")] = "",
     host: Annotated[
         str | None, typer.Option("--host", autocompletion=completion.host_ids, help="On this host.")
     ] = None,
-    standing: Annotated[Standing | None, typer.Option("--standing", help="Served like this.")] = None,
+    standing: Annotated[
+        str | None, typer.Option("--standing", help="Served so: kept, broken, unknown or not_promised.")
+    ] = None,
     held: Annotated[bool, typer.Option("--held", help="Only those under a throttle of ours.")] = False,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="How many at most.")] = None,
     state_dir: StateDir = None,
     as_json: Json = False,
 ) -> None:
     """List the VMs, or show one of them."""
+    if standing is not None:
+        from yamori.control.facade import Standing
+
+        one_of(Standing, standing, "--standing")
     with connect(state_dir) as client:
         if vm is not None:
             _one(client, vm, as_json=as_json)
             return
-        word = None if standing is None else standing.value
-        found = client.vms(search=search, host=host, standing=word, held=held or None, limit=limit)
+        found = client.vms(search=search, host=host, standing=standing, held=held or None, limit=limit)
     if as_json:
         emit(found)
         return

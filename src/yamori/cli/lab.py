@@ -9,7 +9,7 @@ import typer
 
 from yamori.cli.asking import confirm
 from yamori.cli.files import write
-from yamori.cli.options import Json, Yes
+from yamori.cli.options import Json, Yes, one_of
 from yamori.cli.progress import steps
 from yamori.cli.terminal import clean, emit, say, show
 from yamori.model.errors import NotPermitted
@@ -53,15 +53,8 @@ def up(
 
     from yamori.lab.lab import Lab
     from yamori.lab.spec import Accelerator, LabSpec
-    from yamori.policy.document import nearest
 
-    _need_root()
-    words = [a.value for a in Accelerator]
-    if accelerator not in words:
-        meant = nearest(accelerator, words)
-        raise typer.BadParameter(
-            f"{accelerator!r} is not one of {', '.join(words)}{f'; {meant}?' if meant else ''}"
-        )
+    one_of(Accelerator, accelerator, "--accelerator")
     spec = LabSpec(
         name=name,
         hosts=hosts,
@@ -70,6 +63,7 @@ def up(
         accelerator=Accelerator(accelerator),
         detached=True,
     )
+    _need_root()
     with steps(f"lab {clean(name)}", quiet=as_json) as progress:
         made = asyncio.run(Lab.up(spec, progress=progress))
     fleet = made.fleet_config()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +43,16 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How 
 
 VMName = Annotated[str, typer.Argument(metavar="VM", help="Name or id.", autocompletion=completion.vm_names)]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", autocompletion=completion.run_ids)]
+
+
+def one_of(words: type[StrEnum], untrusted: str, hint: str) -> str:
+    """Check a word against a closed set that is too heavy to load for --help. Raises BadParameter."""
+    known = [word.value for word in words]
+    if untrusted not in known:
+        hits = difflib.get_close_matches(untrusted, known, n=1)
+        meant = f" Did you mean {hits[0]!r}?" if hits else ""
+        raise typer.BadParameter(f"{untrusted[:60]!r} is not one of {', '.join(known)}.{meant}", param_hint=hint)
+    return untrusted
 
 
 def reader(read: Callable[[str], float], metavar: str) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def names_of(client: Any, ids: list[str]) -> dict[str, str]:
 def runs(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="Show one with its journal.", autocompletion=completion.run_ids),
+        typer.Argument(metavar="RUN", help="Show one with its journal.", autocompletion=completion.run_ids),
     ] = None,
     limit: Limit = 30,
     state_dir: StateDir = None,

@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def support(
     uri: Annotated[
-        str | None, typer.Argument(metavar="[URI]", help="A libvirt connection to probe directly.")
+        str | None, typer.Argument(metavar="URI", help="A libvirt connection to probe directly.")
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", metavar="FILE", help="Probe these endpoints directly.")

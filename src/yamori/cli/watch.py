@@ -9,9 +9,8 @@ import typer
 
 from yamori.cli import wording
 from yamori.cli.connection import connect
-from yamori.cli.options import Json, StateDir
+from yamori.cli.options import Json, StateDir, one_of
 from yamori.cli.terminal import clean, emit_line, say
-from yamori.control.facade import EventKind
 
 EXAMPLE = """Examples:
 
@@ -30,16 +29,16 @@ def register(app: typer.Typer) -> None:
 
 
 def watch(
-    kind: Annotated[
-        list[EventKind] | None, typer.Option("--kind", help="Only these kinds; may be repeated.")
-    ] = None,
+    kind: Annotated[list[str] | None, typer.Option("--kind", help="Only this kind; may be repeated.")] = None,
     after: Annotated[str | None, typer.Option("--after", help="Begin after the event of this id.")] = None,
     count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="End after so many events.")] = None,
     state_dir: StateDir = None,
     as_json: Json = False,
 ) -> None:
     """Tell events as they happen, without the ticks unless asked. With --json, one object a line."""
-    wanted = {k.value for k in kind} if kind else {k.value for k in EventKind} - {EventKind.TICK.value}
+    from yamori.control.facade import EventKind
+
+    wanted = {one_of(EventKind, k, "--kind") for k in kind or ()} or {k.value for k in EventKind if k != "tick"}
     told = 0
     with connect(state_dir) as client:
         for event in client.events(after=after):

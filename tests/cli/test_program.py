@@ -1,0 +1,166 @@
+"""The program as the shell starts it: quick, quiet, honest about terminals, ended by signals."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer.main
+from typer.core import TyperGroup
+
+from tests.web.serving import Served
+from yamori.cli.main import app
+
+YAMORI = [sys.executable, "-c", "from yamori.cli.main import main; main()"]
+
+
+def commands(group: object = None, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = typer.main.get_command(app) if group is None else group
+    if not isinstance(found, TyperGroup):
+        return [path]
+    return [leaf for name, below in found.commands.items() for leaf in commands(below, (*path, name))]
+
+
+def on_terminal(*words: str, typed: bytes = b"", **environment: str) -> tuple[int, str]:
+    """Run a command on a terminal of its own; type ``typed`` once it asks something."""
+    mine, its = pty.openpty()
+    process = subprocess.Popen(
+        [*YAMORI, *words], stdin=its, stdout=its, stderr=its, env={**os.environ, "TERM": "xterm", **environment}
+    )
+    os.close(its)
+    shown = b""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if select.select([mine], [], [], 0.2)[0]:
+            try:
+                shown += os.read(mine, 65536)
+            except OSError:
+                break
+        elif process.poll() is not None:
+            break
+        if typed and b"?" in shown:
+            os.write(mine, typed)
+            typed = b""
+    code = process.wait(10)
+    os.close(mine)
+    return code, shown.decode(errors="replace")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['yamori', '--help']\n"
+        "from yamori.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(','.join(sorted(sys.modules)), file=sys.stderr)"
+    )
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(outcome.stderr.split(","))
+    heavy = {"fastapi", "httpx", "nicegui", "numpy", "sqlalchemy", "alembic", "uvicorn", "libvirt", "cryptography"}
+    assert loaded & heavy == set()
+    assert "Begin with: yamori demo --simulated" in outcome.stdout
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
+    from tests.cli.conftest import typed
+
+    told = typed(*path, "--help")
+    assert told.code == 0
+    assert f"  yamori {' '.join(path)}" in told.out.partition("Example")[2]
+
+
+ACTS = {("throttle",), ("release",), ("migrate",), ("undo",), ("lab", "down")}
+NO_JSON = {("policy", "schema"), ("ledger", "export"), ("lab", "config")}
+"""They print JSON and nothing else."""
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_every_command_speaks_json_and_all_that_act_can_be_tried(path: tuple[str, ...]) -> None:
+    from tests.cli.conftest import typed
+
+    told = typed(*path, "--help").out
+    assert ("--json" in told) is (path not in NO_JSON)
+    assert ("--dry-run" in told) is (path in ACTS)
+
+
+def test_version() -> None:
+    outcome = subprocess.run([*YAMORI, "--version"], capture_output=True, text=True, check=True)
+    assert outcome.stdout.startswith("yamori ")
+
+
+def test_a_reader_that_closes_early_is_no_error(service: Served) -> None:
+    process = subprocess.Popen([*YAMORI, "ledger", "export"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    complaint = process.stderr.read()
+    assert b"Traceback" not in complaint
+    assert process.wait(30) in {0, 1}
+    process.stderr.close()
+
+
+def test_colours_are_for_terminals_and_not_for_those_who_do_not_want_them(service: Served) -> None:
+    code, shown = on_terminal("fleet")
+    assert code == 0
+    assert "\x1b[" in shown
+    code, shown = on_terminal("fleet", NO_COLOR="1")
+    assert code == 0
+    assert "\x1b[" not in shown
+    piped = subprocess.run([*YAMORI, "fleet"], capture_output=True, text=True, check=True).stdout
+    assert "\x1b" not in piped
+
+
+def test_a_move_asks_back_on_a_terminal(service: Served) -> None:
+    code, shown = on_terminal("migrate", "mail", "--to", "rack-b", typed=b"n\r")
+    assert code == 3
+    assert "Move mail from rack-a to rack-b?" in shown
+    assert service.facade.acted == []
+    code, shown = on_terminal("migrate", "mail", "--to", "rack-b", typed=b"y\r")
+    assert code == 0
+    assert len(service.facade.acted) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_serves_until_it_is_asked_to_end(tmp_path: Path, number: signal.Signals) -> None:
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text("endpoints:\n- {name: sim, driver: simulator, world: up}\n")
+    state = tmp_path / "state"
+    words = ["up", "--config", str(fleet), "--state-dir", str(state), "--listen", "127.0.0.1:0", "--json"]
+    process = subprocess.Popen([*YAMORI, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        told = json.loads(process.stdout.readline())
+        assert told["state_dir"] == str(state)
+        here = ["--state-dir", str(state)]
+        status = subprocess.run([*YAMORI, "status", "--json", *here], capture_output=True, text=True, check=True)
+        assert json.loads(status.stdout)["url"] == told["url"]
+        second = subprocess.run([*YAMORI, *words], capture_output=True, text=True, check=False)
+        assert second.returncode == 3
+        assert "Traceback" not in second.stderr
+    finally:
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=60)
+    assert process.returncode == 0, complaints
+    assert "Traceback" not in complaints
+    assert not (state / "service.json").exists()
+
+
+def test_completion_offers_names_from_the_running_service_and_nothing_otherwise(
+    service: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from yamori.cli import completion
+
+    assert completion.vm_names("web") == ["web-1", "web-2"]
+    assert "rack-a" in completion.host_ids("")
+    assert completion.run_ids("run-")
+    assert completion.finding_ids("finding-0004") == ["finding-0004"]
+    assert all(" " not in name for name in completion.vm_names(""))
+    monkeypatch.setenv("YAMORI_STATE_DIR", str(tmp_path / "none"))
+    assert completion.vm_names("") == []
