@@ -37,7 +37,8 @@ class SupportContract(Contract):
         assert support.hypervisor.strip()
 
     async def test_bundle_and_probe_agree(self, session: Session, support: Support) -> None:
-        for word in (field.name for field in dataclasses.fields(session.sensing)):
+        words = {field.name for side in (session.sensing, session.acting) for field in dataclasses.fields(side)}
+        for word in sorted(words):
             here = _either(session, word)
             rows = [f for f in FEATURES if f.partition(".")[0] == word]
             levels = {support.cells[row].level for row in rows}

@@ -1,0 +1,3 @@
+"""Tests of the kit run pytest inside pytest."""
+
+pytest_plugins = ["pytester"]
