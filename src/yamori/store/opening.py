@@ -26,6 +26,7 @@ from yamori.workflow.clock import Clock, SystemClock
 
 DATABASE = "yamori.db"
 LEDGER_KEY = "ledger-key"
+KEY_BYTES = 32
 IDENTITY = "identity"
 LOCK = "lock"
 RECORDINGS = "recordings"
@@ -135,4 +136,11 @@ def _prepare(state_dir: Path) -> bytes:
         (state_dir / DATABASE).touch(mode=0o600)
     except OSError as error:
         raise Failed(f"cannot be used as state directory: {error.strerror}", subject=str(state_dir)) from error
-    return bytes.fromhex(keep_private(state_dir / LEDGER_KEY, lambda: secrets.token_hex(32)))
+    kept = keep_private(state_dir / LEDGER_KEY, lambda: secrets.token_hex(KEY_BYTES))
+    try:
+        key = bytes.fromhex(kept)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise Untrusted("does not hold the ledger's key", subject=str(state_dir / LEDGER_KEY))
+    return key

@@ -1,5 +1,6 @@
 """Readings of the fleet on disk, bounded in size and age: what ``yamori policy replay`` replays."""
 
+import asyncio
 import logging
 import os
 import secrets
@@ -65,9 +66,9 @@ class DiskRecorder:
             self._waiting -= 1
 
     async def close(self) -> None:
-        """Finish what waits and close the file."""
-        await finish(self._thread, self._close_file)
-        self._thread.shutdown(wait=False)
+        """Finish what waits and close the file. Idempotent."""
+        await asyncio.to_thread(self._thread.shutdown)
+        self._close_file()
 
     def _append(self, frame: UsageFrame, vms: tuple[VM, ...]) -> None:
         try:
