@@ -30,6 +30,10 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
 async def _run(arguments: argparse.Namespace) -> object:
     if arguments.verb == "up":
         begun = time.monotonic()
@@ -41,9 +45,7 @@ async def _run(arguments: argparse.Namespace) -> object:
             accelerator=Accelerator(arguments.accelerator),
             detached=True,
         )
-        lab = await Lab.up(
-            spec, progress=lambda text: print(f"{time.monotonic() - begun:6.1f} s  {text}", file=sys.stderr)
-        )
+        lab = await Lab.up(spec, progress=lambda text: _say(f"{time.monotonic() - begun:6.1f} s  {text}"))
         return lab.fleet_config()
     if arguments.verb == "down":
         return (await clear_lab(arguments.name)).as_record()
@@ -57,9 +59,9 @@ async def _run(arguments: argparse.Namespace) -> object:
 def main() -> int:
     """Run one verb; 0 when it was done."""
     try:
-        print(json.dumps(asyncio.run(_run(_parse())), indent=2))
+        sys.stdout.write(json.dumps(asyncio.run(_run(_parse())), indent=2) + "\n")
     except YamoriError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         return 1
     return 0
 

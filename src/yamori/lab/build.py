@@ -17,7 +17,7 @@ from yamori.lab.spec import LabSpec
 from yamori.model.errors import Interrupted
 
 _LAB_SHARES = 8192
-"""CPU weight of the lab against everything else on the machine, so that a busy machine is not the noise we seek."""
+"""CPU weight of the lab against everything else on the machine, so that other work is not the noise we seek."""
 _SECONDS_FOR_ALL = 60.0
 _SECONDS_A_GUEST = 30.0
 
@@ -31,7 +31,7 @@ def build(
     progress: Callable[[str], None],
     stop: threading.Event,
 ) -> None:
-    """Make everything; leaves it to the caller to clear after an error. Raises Interrupted once ``stop`` is set."""
+    """Make everything; the caller clears after an error. Raises Interrupted once ``stop`` is set."""
 
     def step(text: str) -> None:
         if stop.is_set():
@@ -61,9 +61,7 @@ def build(
     for host in hosts:
         host.wait_ready()
         step(f"{host.name} answers at {host.uri}")
-    guest.start_all(
-        spec, layout, hosts, domain_type=domain_type, kernel=image.image, initrd=initrd, progress=step
-    )
+    guest.start_all(spec, layout, hosts, domain_type=domain_type, kernel=image.image, initrd=initrd, progress=step)
     plans = spec.guests()
     allowed = _SECONDS_FOR_ALL + _SECONDS_A_GUEST * len(plans)
     guest.wait_serving(layout, plans, timeout_seconds=allowed, progress=step)

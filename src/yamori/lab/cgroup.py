@@ -94,6 +94,14 @@ def remove(name: str, *, timeout_seconds: float = 10.0) -> bool:
     return existed
 
 
+def prune(name: str) -> None:
+    """Remove all empty groups below a group, but not the group itself."""
+    for controller in CONTROLLERS:
+        for child in (CGROUP_ROOT / controller / name).iterdir():
+            if child.is_dir():
+                remove(f"{name}/{child.name}")
+
+
 def memory_used_mib(name: str) -> int:
     """Memory charged to the group and all below it."""
     return int((CGROUP_ROOT / "memory" / name / "memory.usage_in_bytes").read_text()) // _MIB

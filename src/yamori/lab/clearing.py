@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from yamori.lab import cgroup, network, slot
-from yamori.lab.layout import CGROUP_ROOT, STATE_ROOT, Layout
+from yamori.lab.layout import CGROUP_ROOT, STATE_ROOT
 from yamori.lab.processes import ProcessId, end
 from yamori.lab.registry import Kind, Registry
 from yamori.model.errors import Failed
@@ -44,8 +44,7 @@ def clear(name: str) -> Cleared:
     cleared = Cleared()
     registry = Registry(STATE_ROOT / name / "registry.jsonl")
     if registry.path.exists():
-        if registry.records():
-            registry.append(Kind.STATE, "clearing")
+        registry.append(Kind.STATE, "clearing")
         _clear_recorded(registry, cleared)
         left = remains(registry)
         if left:
@@ -90,7 +89,8 @@ def remains(registry: Registry) -> list[str]:
     left = [f"process {process.pid}" for process in _of_this_boot(registry) if process.alive()]
     left += [f"link {name}" for name in _ids(registry, Kind.LINK) if Path(f"/sys/class/net/{name}").exists()]
     left += [f"namespace {name}" for name in _ids(registry, Kind.NETNS) if (network.NETNS_ROOT / name).exists()]
-    left += [f"control group {name}" for name in _ids(registry, Kind.CGROUP) if (CGROUP_ROOT / "pids" / name).exists()]
+    groups = _ids(registry, Kind.CGROUP)
+    left += [f"control group {name}" for name in groups if (CGROUP_ROOT / "pids" / name).exists()]
     left += [f"directory {path}" for path in _ids(registry, Kind.DIRECTORY) if Path(path).exists()]
     left += [f"mount {point}" for point in _mounts_below(registry.path.parent)]
     return left

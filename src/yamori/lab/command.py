@@ -9,14 +9,22 @@ from pathlib import Path
 from yamori.model.errors import Failed, TimedOut, Unsupported
 
 
-def run(command: Sequence[str], *, stdin: str | None = None, timeout_seconds: float = 30.0, cwd: Path | None = None) -> str:
+def run(
+    command: Sequence[str], *, stdin: str | None = None, timeout_seconds: float = 30.0, cwd: Path | None = None
+) -> str:
     """Return what the program printed.
 
     Raises Unsupported when it is not installed, TimedOut past the limit, Failed on a non-zero exit.
     """
     try:
         done = subprocess.run(
-            list(command), input=stdin, capture_output=True, text=True, timeout=timeout_seconds, check=False, cwd=cwd
+            list(command),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout_seconds,
+            check=False,
+            cwd=cwd,
         )
     except FileNotFoundError:
         raise Unsupported("lab", f"{command[0]} is not installed") from None

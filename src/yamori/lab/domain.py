@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET  # noqa: S405 we only build XML here, we parse none
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from yamori.lab.layout import Layout
@@ -17,8 +17,10 @@ _COMMAND_LINE = "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check lpj
 _TRANSLATION_CACHE_MIB = 32
 
 
-def definition(spec: LabSpec, layout: Layout, plan: GuestPlan, *, domain_type: str, kernel: Path, initrd: Path) -> str:
-    """Domain XML: PVH boot, RAM in a file of the host, virtio disk and nic, balloon with statistics, serial log."""
+def definition(
+    spec: LabSpec, layout: Layout, plan: GuestPlan, *, domain_type: str, kernel: Path, initrd: Path
+) -> str:
+    """Domain XML: PVH boot, RAM in a file of the host, virtio disk and nic, balloon statistics, serial log."""
     ET.register_namespace("yamori", METADATA_NAMESPACE)
     domain = ET.Element("domain", type=domain_type)
     _text(domain, "name", plan.name)

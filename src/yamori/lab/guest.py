@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import libvirt
-
 from yamori.lab import domain, wire
 from yamori.lab.host import Host
 from yamori.lab.layout import Layout
 from yamori.lab.spec import GuestPlan, LabSpec
-from yamori.model.errors import Failed, TimedOut
-
-libvirt.registerErrorHandler(lambda _context, _error: None, None)
+from yamori.model.errors import Failed, TimedOut, Unsupported
 
 
 @contextmanager
@@ -27,6 +24,7 @@ def connection(host: Host) -> Iterator[Any]:
     Not over TLS: when a host is killed the local socket reports it at once, while a TCP connection into a
     vanished namespace would wait for ever.
     """
+    libvirt = _library()
     try:
         opened = libvirt.open(f"qemu+unix:///system?socket=/proc/{host.init().pid}/root/run/libvirt/libvirt-sock")
     except libvirt.libvirtError as error:
@@ -38,6 +36,16 @@ def connection(host: Host) -> Iterator[Any]:
         raise Failed(f"libvirt on {host.name}: {error}") from None
     finally:
         opened.close()
+
+
+def _library() -> Any:
+    """libvirt-python, loaded only to make guests, so that a lab can be cleared without it."""
+    try:
+        libvirt = importlib.import_module("libvirt")
+    except ImportError:
+        raise Unsupported("lab", "libvirt-python is not installed") from None
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)
+    return libvirt
 
 
 def start_all(

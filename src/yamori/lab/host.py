@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import time
@@ -98,6 +99,9 @@ class Host:
         end([init])
         wait_gone(self._registry.processes(f"host {self.name}")[-1:], timeout_seconds=10)
         cgroup.kill_all(self.cgroup)
+        cgroup.prune(f"{self.cgroup}/machine")
+        for memory in (self.directory / "varlib" / "qemu" / "ram").glob("*"):
+            shutil.rmtree(memory)
 
     def daemon(self) -> ProcessId:
         """The host's libvirtd; raises NotFound when there is none at this moment."""

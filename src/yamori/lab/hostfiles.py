@@ -63,7 +63,7 @@ def _plan(layout: Layout, host: str, *, kvm: bool) -> dict[str, object]:
         "hostname": host,
         "controllers": CONTROLLERS,
         "devices": [*_DEVICES, "kvm"] if kvm else _DEVICES,
-        "etc": {"upper": str(top / "upper"), "work": str(top / "work")},
+        "etc": f"lowerdir=/etc,upperdir={top}/upper,workdir={top}/work",
         "binds": [
             [str(top / "libvirt"), "/etc/libvirt"],
             [str(top / "varlib"), "/var/lib/libvirt"],

@@ -60,7 +60,7 @@ def build_view(plan: dict[str, Any]) -> None:
     for name in ("libvirt", "lock", "netns"):
         (Path("/run") / name).mkdir()
     own_devices(plan["devices"])
-    mount("overlay", "/etc", "overlay", options="lowerdir=/etc,upperdir={upper},workdir={work}".format(**plan["etc"]))
+    mount("overlay", "/etc", "overlay", options=plan["etc"])
     for source, target in plan["binds"]:
         mount(source, target, flags=MS_BIND)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -97,7 +97,7 @@ def start(command: list[str]) -> int:
     child = os.fork()
     if child == 0:
         os.setsid()
-        os.execv(command[0], command)
+        os.execv(command[0], command)  # noqa: S606 no shell is wanted
     return child
 
 
@@ -134,7 +134,8 @@ def supervise(command: list[str]) -> None:
         except ChildProcessError:
             ended, status = daemon, 0
         if ended == daemon:
-            print(f"{time.time():.3f} daemon {daemon} ended with status {status:#x}, starting again", flush=True)
+            sys.stdout.write(f"{time.time():.3f} daemon {daemon} ended with status {status:#x}, starting again\n")
+            sys.stdout.flush()
             time.sleep(0.3)
             daemon = start(command)
 

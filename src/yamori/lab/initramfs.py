@@ -35,11 +35,10 @@ def initramfs(kernel: Kernel) -> Path:
     if not _BUSYBOX.exists():
         raise Unsupported("lab", "busybox-static is not installed")
     sources = {name: (files("yamori.lab") / "guest" / name).read_bytes() for name in (*_SOURCES, "init")}
-    key = key_of([kernel.release.encode(), *(name.encode() for name in MODULES), *sources.values(), _BUSYBOX.read_bytes()])
+    names = [name.encode() for name in (kernel.release, *MODULES)]
+    key = key_of([*names, *sources.values(), _BUSYBOX.read_bytes()])
     folder = kept(f"initramfs-{key}", lambda aside: _build(kernel, sources, aside))
     return folder / "initramfs.gz"
-
-
 
 
 def _build(kernel: Kernel, sources: dict[str, bytes], aside: Path) -> None:
@@ -49,7 +48,8 @@ def _build(kernel: Kernel, sources: dict[str, bytes], aside: Path) -> None:
         (work / name).write_bytes(content)
     tool = aside / "guest-tool"
     units = [str(work / name) for name in _SOURCES if name.endswith(".c")]
-    run(["gcc", "-static", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", str(tool), *units])
+    flags = ["-static", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-pthread"]
+    run(["gcc", *flags, "-o", str(tool), *units], timeout_seconds=120)
     archive = _Archive()
     for folder in ("bin", "dev", "proc", "sys", "mods", "tmp", "etc"):
         archive.folder(folder)

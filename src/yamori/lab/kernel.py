@@ -6,7 +6,6 @@ every guest the BIOS and the decompression under emulation.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,4 +83,4 @@ def _decompress(boot_image: bytes, target: Path) -> None:
     packed.unlink()
     if target.read_bytes()[:4] != _ELF:
         raise Failed("the kernel's payload is not an ELF image")
-    os.chmod(target, 0o644)
+    target.chmod(0o644)

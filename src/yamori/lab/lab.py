@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from yamori.lab import build, clearing, network, slot, wire
@@ -15,7 +13,7 @@ from yamori.lab.attack import DEFAULT_SECONDS, AttackKind, attack_line
 from yamori.lab.clearing import Cleared
 from yamori.lab.host import Host
 from yamori.lab.layout import STATE_ROOT, Layout
-from yamori.lab.registry import Kind, Registry
+from yamori.lab.registry import Registry
 from yamori.lab.spec import GuestPlan, LabSpec
 from yamori.model.errors import Conflict, NotFound
 
@@ -42,10 +40,16 @@ class Lab:
     async def up(cls, spec: LabSpec, *, progress: Progress = _silent) -> Lab:
         """Make the lab and wait until every guest serves; on any error all that was made is cleared again.
 
+        ``progress`` gets one short line a step, in the event loop's thread.
+
         Raises Conflict when the name is taken, Unsupported when the machine lacks something, Failed otherwise.
         """
-        stop = threading.Event()
-        work = asyncio.create_task(asyncio.to_thread(cls._make, spec, progress, stop))
+        stop, loop = threading.Event(), asyncio.get_running_loop()
+
+        def tell(text: str) -> None:
+            loop.call_soon_threadsafe(progress, text)
+
+        work = asyncio.create_task(asyncio.to_thread(cls._make, spec, tell, stop))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:

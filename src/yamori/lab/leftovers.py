@@ -9,7 +9,7 @@ from yamori.lab.clearing import boot_id
 from yamori.lab.layout import STATE_ROOT
 from yamori.lab.processes import ProcessId
 from yamori.lab.registry import Kind, Registry
-from yamori.lab.slot import holders
+from yamori.lab.slot import busy, holders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ def _status(name: str, slot: int | None) -> LabStatus:
         detached=detached,
         owner_pid=owner.pid if owner else None,
         owner_alive=alive,
-        orphaned=not alive and not (detached and state == "up" and same_boot),
+        orphaned=not alive and not busy(name) and not (detached and state == "up" and same_boot),
         processes_alive=processes,
     )
 

@@ -1,8 +1,8 @@
 """The lab's wires: a switch namespace with a management and a guest bridge, and one namespace a host.
 
-    machine ─ yl<n>root ═ up-root ┐
-    host-a  ─ eth0      ═ m-host-a ┼ brm   management, migration   10.77.<n>.0/24
-    guests  ─ vmbr0 ─ eth1 ═ g-host-a ┴ brg   guests                  10.88.<n>.0/24
+machine ─ yl<n>root ═ up-root ┐
+host-a  ─ eth0      ═ m-host-a ┼ brm   management, migration   10.77.<n>.0/24
+guests  ─ vmbr0 ─ eth1 ═ g-host-a ┴ brg   guests                  10.88.<n>.0/24
 """
 
 from __future__ import annotations
@@ -101,4 +101,16 @@ def remove_namespace(name: str) -> bool:
     run(["ip", "netns", "del", name])
     if (NETNS_ROOT / name).exists():
         raise Failed(f"network namespace {name} is still there")
+    _leave_no_mount()
     return True
+
+
+def _leave_no_mount() -> None:
+    """Undo the mount that ``ip netns add`` makes over its folder, once no namespace of anybody is left in it."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    if str(NETNS_ROOT) in points and not any(NETNS_ROOT.iterdir()):
+        try:
+            run(["umount", str(NETNS_ROOT)])
+        except Failed:
+            # somebody has just made a namespace: then the mount is theirs
+            return

@@ -50,8 +50,10 @@ class Authority:
         """The CA's own certificate, PEM."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, name: str, *, address: str | None = None, server: bool = False, client: bool = False) -> Identity:
-        """Issue a certificate for a server (with its address and name as alternative names), a client or both."""
+    def issue(
+        self, name: str, *, address: str | None = None, server: bool = False, client: bool = False
+    ) -> Identity:
+        """Issue a certificate for a server (its address and name as alternative names), a client or both."""
         key = ec.generate_private_key(ec.SECP256R1())
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH] * server + [ExtendedKeyUsageOID.CLIENT_AUTH] * client
         builder = (
@@ -122,9 +124,7 @@ def _subject(name: str) -> x509.Name:
     )
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()

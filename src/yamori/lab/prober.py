@@ -21,7 +21,7 @@ from yamori.model.errors import Invalid
 
 _LOST_AFTER_SECONDS = 4.0
 _MOST_OUTSTANDING = 4
-"""A client does not pile up requests that nobody answers: past this many it waits and the slot counts as missed."""
+"""A client does not pile up requests that nobody answers: past this many the turn counts as missed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +36,9 @@ class Target:
 
 
 def _report(target: Target, sent: float, times: list[float | int] | None) -> None:
-    print(json.dumps([round(sent, 6), target.name, *(times or [None] * 5)]), flush=True)
+    parts: list[float | int | None] = [None] * 5 if times is None else [*times]
+    sys.stdout.write(json.dumps([round(sent, 6), target.name, *parts]) + "\n")
+    sys.stdout.flush()
 
 
 def _send(target: Target, work: Work, now: float) -> None:
@@ -78,7 +80,7 @@ def pace(namespace: str, addresses: dict[str, str], work: Work, rate: float) -> 
         for name, address in addresses.items():
             channel = socket_in(namespace, socket.SOCK_DGRAM)
             channel.connect((address, SERVICE_PORT))
-            channel.setblocking(False)
+            channel.settimeout(0)
             # guests are asked out of step, or their bursts would meet
             target = Target(name=name, channel=channel, next_at=begin + random.random() * period)  # noqa: S311
             selector.register(channel, selectors.EVENT_READ, target)

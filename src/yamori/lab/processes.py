@@ -17,6 +17,9 @@ from typing import IO
 
 from yamori.model.errors import Failed, TimedOut
 
+_children: list[subprocess.Popen[bytes]] = []
+"""Children of this process; kept so that they can be reaped when they end."""
+
 _GATE = 'read -r permission || exit 97; exec "$@" </dev/null'
 
 
@@ -94,6 +97,7 @@ def wait_gone(processes: Iterable[ProcessId], *, timeout_seconds: float) -> None
         if time.monotonic() > deadline:
             raise TimedOut(f"processes {[process.pid for process in left]} did not end within {timeout_seconds} s")
         time.sleep(0.02)
+    _children[:] = [child for child in _children if child.poll() is None]
 
 
 def start_recorded(
@@ -130,4 +134,5 @@ def start_recorded(
         child.kill()
         child.wait()
         raise
+    _children.append(child)
     return child

@@ -142,7 +142,7 @@ class ServiceProbe:
             return [sample for sample in self._samples if sample.sent >= since]
 
     def _iterations(self) -> int:
-        """Loop iterations that cost ``cpu_seconds`` on a guest that is not disturbed: the fastest of a few tries."""
+        """Loop iterations that cost ``cpu_seconds`` on an undisturbed guest: the fastest of a few tries."""
         best = math.inf
         for name in self._guests:
             for _ in range(3):

@@ -23,23 +23,66 @@ def locked(name: str) -> Iterator[None]:
     Raises Conflict at once when another process holds it, NotPermitted without root.
     """
     if os.geteuid() != 0:
-        raise NotPermitted("the lab needs root", mend="namespaces, control groups and libvirt hosts cannot be made without")
-    folder = STATE_ROOT / _LOCKS
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("a+") as handle:
+        raise NotPermitted("the lab needs root", mend="it makes namespaces, control groups and libvirt hosts")
+    path = STATE_ROOT / _LOCKS / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = _lock(path)
+    if handle is None:
+        raise Conflict(f"lab {name!r} is being made or cleared by another process")
+    try:
+        yield
+    finally:
+        if not (STATE_ROOT / name).exists():
+            path.unlink()
+        os.close(handle)
+
+
+def busy(name: str) -> bool:
+    """Whether a process makes or clears the lab at this moment."""
+    path = STATE_ROOT / _LOCKS / f"{name}.lock"
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _lock(path: Path) -> int | None:
+    """Open and lock the file, None when another holds it; again when its holder removed it meanwhile."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
+                return handle
         except BlockingIOError:
-            raise Conflict(f"lab {name!r} is being made or cleared by another process") from None
-        yield
+            os.close(handle)
+            return None
+        os.close(handle)
+
+
+@contextmanager
+def _slots() -> Iterator[Path]:
+    """The folder of reservations, held exclusively."""
+    folder = STATE_ROOT / _SLOTS
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        os.close(handle)
 
 
 def take(name: str) -> int:
     """Reserve a free slot for the lab; the reservation is a file that holds the lab's name."""
-    folder = STATE_ROOT / _SLOTS
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with _slots() as folder:
         for path in folder.glob("[0-9]*"):
             if path.read_text() == name:
                 return int(path.name)
@@ -50,7 +93,7 @@ def take(name: str) -> int:
             pending.write_text(name)
             pending.replace(folder / str(slot))
             return slot
-    raise Failed(f"all {len(SLOTS)} lab slots are taken", mend="clear labs that are no longer needed: yamori lab down")
+    raise Failed(f"all {len(SLOTS)} lab slots are taken", mend="clear old ones: yamori lab down")
 
 
 def release(slot: int, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The datagrams between the probe and the service in a guest (``guest/service.c``), and the guest's control line."""
+"""The datagrams between probe and service (``guest/service.c``), and the guest's control line."""
 
 from __future__ import annotations
 
