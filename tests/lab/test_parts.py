@@ -23,7 +23,16 @@ from yamori.model.errors import Conflict, Invalid
 
 def test_a_lab_of_two_hosts_has_eight_guests_with_stable_ids() -> None:
     guests = LabSpec(name="demo").guests()
-    assert [guest.name for guest in guests] == ["vm-a1", "vm-a2", "vm-a3", "vm-a4", "vm-b1", "vm-b2", "vm-b3", "vm-b4"]
+    assert [guest.name for guest in guests] == [
+        "vm-a1",
+        "vm-a2",
+        "vm-a3",
+        "vm-a4",
+        "vm-b1",
+        "vm-b2",
+        "vm-b3",
+        "vm-b4",
+    ]
     assert guests == LabSpec(name="demo").guests()
     assert len({guest.uuid for guest in (*guests, *LabSpec(name="other").guests())}) == 16
 
