@@ -116,12 +116,24 @@ def _restore(link: Any, vm: str, xml: str) -> None:
     _free(link, domain)
 
 
+def _inflate(domain: Any) -> None:
+    """Give the guest all its memory; one whose balloon does not obey is started afresh."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while domain.info()[2] < domain.maxMemory():
+        domain.setMemoryFlags(domain.maxMemory(), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        if time.monotonic() > deadline:
+            domain.destroy()
+            domain.create()
+            return
+        time.sleep(0.2)
+
+
 def _free(link: Any, domain: Any) -> None:
     domain.setSchedulerParametersFlags(
         {"vcpu_quota": -1, "global_quota": -1, "cpu_shares": 1024}, libvirt.VIR_DOMAIN_AFFECT_LIVE
     )
     domain.setBlockIoTune("vda", {"total_iops_sec": 0, "total_bytes_sec": 0}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-    domain.setMemoryFlags(domain.maxMemory(), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    _inflate(domain)
     everywhere = (True,) * link.getCPUMap(0)[0]
     if tuple(domain.vcpuPinInfo()[0]) != everywhere:
         domain.pinVcpu(0, everywhere)

@@ -41,7 +41,7 @@ def settings_for_cap(cores: float | None, scheduler: Scheduler, vcpus: int) -> d
         return _quota("vcpu", cores / vcpus, scheduler)
     for part in ("emulator", "iothread"):
         bound = _cores(scheduler, part, 1)
-        if bound is not None and bound > cores:
+        if bound is not None and bound > cores and bound != whole:  # without such threads it mirrors the whole
             raise Conflict(f"{part}_quota was set by hand to {bound:g} cores, above the cap asked for")
     asked = _quota("global", cores, scheduler)
     if per_vcpu is None:

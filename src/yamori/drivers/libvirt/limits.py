@@ -1,6 +1,7 @@
 """Bounds on what a VM may use: read from the hypervisor each time, set live, never in the stored definition."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from yamori.model.limits import LimitKind, Limits
 
 _LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
 _V1_WEIGHT, _V2_WEIGHT = 1024, 100
+_TC = re.compile(r"\btc (qdisc|class|filter|action)\b")
 _NET = (LimitKind.NET_IN, LimitKind.NET_OUT)
 Absent = Callable[[str], str | None]
 
@@ -144,7 +146,7 @@ class LibvirtLimitsWriter:
             try:
                 plan()
             except libvirt.libvirtError as error:
-                if " tc " not in f" {error} " and "qdisc" not in str(error):
+                if not _TC.search(str(error)):
                     raise
                 why = f"the host's kernel cannot shape: {text_of(error)}"
                 for kind in asked:
