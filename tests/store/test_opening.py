@@ -256,6 +256,15 @@ async def test_a_disk_that_fails_is_told_and_nothing_is_half_written(opener: Ope
     assert await store.journal.runs(limit=1) == []
 
 
+async def test_a_table_that_somebody_dropped_is_told(opener: Opener, state_dir: Path) -> None:
+    store = await opener()
+    with closing(sqlite3.connect(state_dir / DATABASE)) as connection:
+        connection.execute("DROP TABLE rulings")
+        connection.commit()
+    with pytest.raises(Failed, match="no such table"):
+        await store.rulings.list(limit=1)
+
+
 async def test_closing_twice_is_the_same_as_once(opener: Opener) -> None:
     store = await opener()
     await store.close()

@@ -30,11 +30,15 @@ _SAME = ("vms", "hosts", "inventory")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How much is kept. A file is closed at ``file_bytes`` or ``file_s``; the oldest files go first."""
+    """How much is kept, all files together; the oldest go first.
+
+    A file is closed before it passes ``file_bytes``, or a quarter of ``most_bytes`` if that is less, unless one
+    reading alone is larger; or once it is ``file_s`` old. ``waiting`` readings may wait for the disk.
+    """
 
     most_bytes: int = 256 * 1024 * 1024
     most_s: float = 7 * 86_400.0
-    file_bytes: int = 8 * 1024 * 1024
+    file_bytes: int = 32 * 1024 * 1024
     file_s: float = 3600.0
     waiting: int = 4
 
@@ -50,7 +54,8 @@ class DiskRecorder:
         self._waiting = 0
         self._file: int | None = None
         self._written = 0
-        self._began: datetime | None = None
+        self._began = datetime.min.replace(tzinfo=UTC)
+        self._file_bytes = min(bounds.file_bytes, bounds.most_bytes // 4)
         self._last: dict[str, Any] = {}
         self._last_vms: Sequence[VM] | None = None
 
@@ -72,40 +77,39 @@ class DiskRecorder:
 
     def _append(self, frame: UsageFrame, vms: tuple[VM, ...]) -> None:
         try:
-            if self._file is not None and self._full(frame.wall):
+            file, content = self._file, pack(self._chunk(frame, vms))
+            if file is None or self._full(frame.wall, len(content)):
                 self._close_file()
-            if self._file is None:
-                self._open_file(frame.wall)
-            content = pack(self._chunk(frame, vms))
-            self._write(content)
+                # A file stands by itself: its first chunk says everything.
+                self._last, self._last_vms = {}, None
+                content = pack(self._chunk(frame, vms))
+                file = self._file = self._open_file(frame.wall, len(content))
+            self._write(file, content)
         except OSError as error:
             self._close_file()
             raise Failed(f"the recording cannot be written: {error.strerror}") from error
 
-    def _full(self, now: datetime) -> bool:
-        age = (now - self._began).total_seconds() if self._began is not None else 0.0
-        return self._written >= self._bounds.file_bytes or not 0 <= age < self._bounds.file_s
+    def _full(self, now: datetime, more: int) -> bool:
+        age = (now - self._began).total_seconds()
+        return self._written + more > self._file_bytes or not 0 <= age < self._bounds.file_s
 
-    def _open_file(self, now: datetime) -> None:
+    def _open_file(self, now: datetime, first: int) -> int:
         self._directory.mkdir(mode=0o700, exist_ok=True)
-        self._make_room(now)
+        self._make_room(now, max(first, self._file_bytes))
         name = f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(3)}{SUFFIX}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._file = os.open(self._directory / name, flags, 0o600)
         self._written, self._began = 0, now
-        self._last, self._last_vms = {}, None
+        return os.open(self._directory / name, flags, 0o600)
 
     def _close_file(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
-    def _write(self, content: bytes) -> None:
-        if self._file is None:
-            return
+    def _write(self, file: int, content: bytes) -> None:
         view = memoryview(content)
         while view:
-            done = os.write(self._file, view)
+            done = os.write(file, view)
             self._written += done
             view = view[done:]
 
@@ -122,14 +126,14 @@ class DiskRecorder:
                 self._last[name] = head[name]
         return Chunk(head=head, arrays={name: getattr(frame, name) for name in ARRAYS})
 
-    def _make_room(self, now: datetime) -> None:
+    def _make_room(self, now: datetime, needed: int) -> None:
         """Remove the oldest files until a new one has room."""
         files = _files(self._directory)
         sizes = {path: path.stat().st_size for path in files}
         total = sum(sizes.values())
         oldest = now.timestamp() - self._bounds.most_s
         for path in files:
-            if total + self._bounds.file_bytes <= self._bounds.most_bytes and path.stat().st_mtime >= oldest:
+            if total + needed <= self._bounds.most_bytes and path.stat().st_mtime >= oldest:
                 continue
             path.unlink(missing_ok=True)
             total -= sizes[path]
