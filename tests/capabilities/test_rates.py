@@ -210,6 +210,19 @@ def test_a_shrinking_balloon_is_no_loss():
     assert told == [0.0, 0.0]
 
 
+def test_what_a_short_host_has_left_alone_for_long_was_not_needed():
+    start = [memory(GIB, at=0), memory(GIB, at=1), memory(0.5 * GIB, at=2)]
+    told = lost_over(*start, *(memory(0.5 * GIB, at=3.0 + i) for i in range(40)))
+    assert told[1] == pytest.approx(0.5)
+    assert told[-1] < 0.01
+
+
+def test_a_host_that_goes_on_taking_makes_the_loss_grow():
+    told = lost_over(*(memory((1.0 - 0.05 * i) * GIB, at=float(i)) for i in range(10)))
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(0.45)
+
+
 def test_what_was_lost_counts_less_and_less_once_the_host_has_memory_again():
     start = [memory(GIB, at=0), memory(GIB, at=1), memory(0.5 * GIB, at=2)]
     told = lost_over(*start, *(memory(0.5 * GIB, at=3.0 + i, free=8 * GIB) for i in range(30)))

@@ -19,7 +19,12 @@ Floats = NDArray[np.float64]
 SHORT_OF_MEMORY = 0.10
 """A host with less than this fraction of its memory free may be paging VMs out."""
 GIVEN_BACK_S = 5.0
-"""Time constant, seconds, in which memory that was paged out and not fetched again stops to count as lost."""
+"""Time constant, seconds, in which memory that was paged out and not fetched again stops to count as lost.
+
+It runs while the host takes nothing more: what a guest needs it fetches back within moments, the rest was cold.
+"""
+TAKES = 0.001
+"""A host that is short of memory takes from a VM when its resident part falls by this fraction in a second."""
 FORGOTTEN_S = 60.0
 """The same on a host that does not say how much memory it has free."""
 
@@ -225,14 +230,20 @@ def memory_lost(remembered: Residence | None, rates: Rates, now: UsageFrame) -> 
     assigned = rates.column(Rate.MEMORY_ASSIGNED_BYTES)
     known = remembered if remembered is not None and len(remembered.peak) else None
     peak = resident if known is None else _peak(known, rates, now)
+    last = resident if known is None else np.where(np.isnan(resident), _earlier(known.resident, rates), resident)
     with np.errstate(invalid="ignore", divide="ignore"):
         lost = np.where(peak > 0, (peak - resident) / peak, np.nan)
-    return Residence(peak=peak, resident=resident, assigned=assigned), lost
+    return Residence(peak=peak, resident=last, assigned=assigned), lost
+
+
+def _earlier(column: Floats, rates: Rates) -> Floats:
+    """Carry a column from the rows of the earlier frame to those of the later one."""
+    return column if rates.aligned else np.where(rates.previous >= 0, column[rates.previous], np.nan)
 
 
 def _peak(remembered: Residence, rates: Rates, now: UsageFrame) -> Floats:
     def earlier(column: Floats) -> Floats:
-        return column if rates.aligned else np.where(rates.previous >= 0, column[rates.previous], np.nan)
+        return _earlier(column, rates)
 
     resident = rates.column(Rate.MEMORY_RESIDENT_BYTES)
     total = now.host_values[:, HostColumn.MEMORY_TOTAL]
@@ -240,9 +251,11 @@ def _peak(remembered: Residence, rates: Rates, now: UsageFrame) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         fraction = free / total
         ample = (fraction >= SHORT_OF_MEMORY)[rates.host_of]
-        seconds = np.where(fraction >= SHORT_OF_MEMORY, GIVEN_BACK_S, np.inf)
-        seconds[np.isnan(fraction)] = FORGOTTEN_S
-        kept = np.exp(-np.nan_to_num(rates.elapsed_s) / seconds)[rates.host_of]
+        constant = np.where(np.isnan(fraction), FORGOTTEN_S, GIVEN_BACK_S)
+        passed = np.nan_to_num(rates.elapsed_s)
+        kept = np.exp(-passed / constant)[rates.host_of]
+        took = earlier(remembered.resident) - resident > TAKES * passed[rates.host_of] * resident
+        kept = np.where(took & ~ample, 1.0, kept)
         gave_back = np.fmax(earlier(remembered.assigned) - rates.column(Rate.MEMORY_ASSIGNED_BYTES), 0.0)
         fell = np.where(ample, np.fmax(earlier(remembered.resident) - resident, 0.0), 0.0)
         peak = earlier(remembered.peak) - np.fmax(np.nan_to_num(gave_back), np.nan_to_num(fell))

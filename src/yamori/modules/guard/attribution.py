@@ -20,13 +20,15 @@ class Scene:
     """One host, one resource, now: a row per VM on the host.
 
     ``taken`` and ``usual`` are in the unit of the use, ``usual`` NaN where not yet known. ``lack[i]`` is what VM
-    i lacks in that unit, 0 for those who do not suffer. ``series`` and ``filled`` are the last readings of use
+    i lacks in that unit, 0 for those who do not suffer. ``waits`` is what a VM asked for and did not get: on a
+    full host even the cause gets little. ``series`` and ``filled`` are the last readings of use
     and of how far the objective was filled, shape (moments, VMs). ``capable`` are VMs that may be named at all.
     """
 
     taken: Floats
     usual: Floats
     lack: Floats
+    waits: Floats
     series: Singles
     filled: Singles
     capable: NDArray[np.bool_]
@@ -63,7 +65,8 @@ def suspects(scene: Scene, least: float) -> list[Suspect]:
     share = _parts(taken)
     together = co_movement(scene)
     with np.errstate(invalid="ignore", divide="ignore"):
-        relief = np.where(lacking > 0, np.clip(growth / np.fmax(0.5 * lacking, 1e-12), 0.0, 1.0), 0.0)
+        freed = np.where(growth > 0, growth + scene.waits, 0.0)
+        relief = np.where(lacking > 0, np.clip(freed / np.fmax(0.5 * lacking, 1e-12), 0.0, 1.0), 0.0)
     moved = np.where(np.isnan(together), 0.5, np.clip(together, 0.0, 1.0))
     confidence = (0.35 * rise + 0.40 * moved + 0.25 * share) * relief
     confidence[~scene.capable | (growth <= 0)] = 0.0

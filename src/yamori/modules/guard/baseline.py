@@ -19,7 +19,10 @@ class Use(IntEnum):
     CPU = 0
     """Cores."""
     MEMORY = 1
-    """Resident bytes."""
+    """Bytes that the guest fills: what is resident, or, if that is more, assigned less usable as the guest says.
+
+    Under contention the host pages everybody out and even the cause has little resident; a guest that lies about
+    what it can still use can hide in that, but not in what is resident."""
     DISK = 2
     """Operations per second, plus bytes per second / OP_BYTES: small and large requests on one scale."""
     NETWORK = 3
@@ -33,12 +36,13 @@ CLIP = 3.0
 """A reading farther than so many deviations from the mean is learned as if it were only so far."""
 
 
-def use(rates: Rates) -> Floats:
-    """Return what each VM uses now, shape (uses, VMs)."""
+def use(rates: Rates, untrusted_usable: Floats) -> Floats:
+    """Return what each VM uses now, shape (uses, VMs). ``untrusted_usable`` is the guest's word, bytes."""
     values = rates.values
     taken = np.empty((len(Use), len(rates.vms)))
     taken[Use.CPU] = values[Rate.CPU_CORES]
-    taken[Use.MEMORY] = values[Rate.MEMORY_RESIDENT_BYTES]
+    filled = values[Rate.MEMORY_ASSIGNED_BYTES] - untrusted_usable
+    taken[Use.MEMORY] = np.fmax(values[Rate.MEMORY_RESIDENT_BYTES], filled)
     taken[Use.DISK] = values[Rate.DISK_IOPS] + values[Rate.DISK_BYTES_S] / OP_BYTES
     taken[Use.NETWORK] = values[Rate.NET_TX_PACKETS_S] + values[Rate.NET_TX_BYTES_S] / PACKET_BYTES
     return taken
@@ -71,9 +75,9 @@ def nothing(count: int) -> Baseline:
     return Baseline(mean=blank, spread=blank, seconds=np.zeros(count), odd_s=np.zeros(count))
 
 
-def surprise(baseline: Baseline, taken: Floats) -> Floats:
+def surprise(baseline: Baseline, taken: Floats, floors: Floats = FLOORS) -> Floats:
     """Return how many usual deviations each use is above its usual, NaN where either is unknown."""
-    return (taken - baseline.mean) / np.fmax(baseline.spread, FLOORS[:, None])
+    return (taken - baseline.mean) / np.fmax(baseline.spread, floors[:, None])
 
 
 def learn(
@@ -83,6 +87,7 @@ def learn(
     elapsed_s: Floats,
     skip: NDArray[np.bool_] | None,
     usual_s: float,
+    floors: Floats = FLOORS,
 ) -> Baseline:
     """Learn one reading. ``elapsed_s`` is per VM; rows in ``skip`` are left as they are (trouble is not usual).
 
@@ -95,7 +100,7 @@ def learn(
         step = np.where(skip, 0.0, step)
     weight = np.minimum(1.0, step / np.minimum(baseline.seconds + step + 1e-9, usual_s))
     with np.errstate(invalid="ignore"):
-        width = np.fmax(baseline.spread, FLOORS[:, None])
+        width = np.fmax(baseline.spread, floors[:, None])
         moved = np.clip(odd, -CLIP, CLIP) * width
         fresh = np.isnan(baseline.mean)
         known = ~np.isnan(moved)

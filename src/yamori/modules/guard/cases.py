@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from yamori.manifest.module import Hold
@@ -36,6 +36,8 @@ class Case:
     cause: VMId | None
     opened_at: datetime
     victims: tuple[VMId, ...] = ()
+    before: Mapping[VMId, float] = field(default_factory=dict)
+    """How those who suffered at the opening were served before, where that was no better than promised."""
     confidence: float = 0.0
     suspect: Suspect | None = None
     judgement: Judgement | None = None
@@ -47,6 +49,9 @@ class Case:
     quiet_s: float = 0.0
     held_s: float = 0.0
     lasted_s: float = 0.0
+    stuck_s: float = 0.0
+    tick_s: float = 0.0
+    squeezed: bool = False
     asked: Mapping[LimitKind, float] | None = None
     good: Mapping[LimitKind, float] | None = None
     probing: bool = False
@@ -101,11 +106,20 @@ def follow(case: Case, sight: Sight, settings: GuardSettings) -> Case:
         held_s=case.held_s + dt if case.asked is not None else 0.0,
         quiet_s=case.quiet_s + dt if sight.pressing is False else 0.0 if sight.pressing else case.quiet_s,
         lasted_s=case.lasted_s + dt,
+        stuck_s=_stuck(case, dt, settings, suffers=suffers),
+        tick_s=dt,
     )
     case = _probe(case, settings, suffers=suffers)
     if case.kind == OVERLOAD and not case.told and case.lasted_s >= settings.overload_s:
         case = replace(case, told=True)
     return replace(case, closed=_over(case, sight, settings))
+
+
+def _stuck(case: Case, dt: float, settings: GuardSettings, *, suffers: bool) -> float:
+    if not suffers:
+        return 0.0
+    settling = case.asked is not None and case.held_s + dt < settings.settle_s
+    return case.stuck_s if settling else case.stuck_s + dt
 
 
 def _limit(case: Case, sight: Sight) -> Case:
@@ -148,7 +162,7 @@ def _over(case: Case, sight: Sight, settings: GuardSettings) -> bool:
         return case.calm_s >= settings.clear_s
     if case.asked is None:
         return case.calm_s >= settings.clear_s
-    return case.calm_s >= settings.clear_s and case.quiet_s >= settings.gone_s * 2 ** min(case.failures, 3)
+    return case.calm_s >= settings.clear_s and case.quiet_s >= settings.gone_s * (1 + min(case.failures, 3))
 
 
 def _merged(old: tuple[VMId, ...], new: tuple[VMId, ...]) -> tuple[VMId, ...]:

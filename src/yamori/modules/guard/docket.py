@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from yamori.manifest.module import Hold
 from yamori.model.ids import HostId, VMId
+from yamori.model.limits import LimitKind
 from yamori.modules.guard import cases, holding, scenes
 from yamori.modules.guard.attribution import Suspect, suspects
+from yamori.modules.guard.baseline import Use
 from yamori.modules.guard.cases import CONTENTION, OVERLOAD, UNUSUAL, Case, Sight
 from yamori.modules.guard.memory import GuardMemory
 from yamori.modules.guard.nature import Nature, judge
@@ -20,6 +22,9 @@ from yamori.modules.guard.standing import RESOURCES
 
 MOST_CAUSES = 3
 """At most so many causes are named at once on one host for one resource."""
+
+MOST_OF_GROWTH = 0.6
+"""Causes that together made less of the growth than this do not stand out: the host is simply full."""
 
 Place = tuple[HostId, int]
 
@@ -69,7 +74,8 @@ class Docket:
             if hold.finding_key is None or found is None or found.host is None:
                 continue
             for resource in range(len(RESOURCES)):
-                if holding.binds(hold, resource) and (vm, resource) not in known:
+                squeezed = resource == Use.CPU and (vm, Use.MEMORY.value) in known
+                if holding.binds(hold, resource) and (vm, resource) not in known and not squeezed:
                     name = cases.key(CONTENTION, found.host, RESOURCES[resource], vm)
                     taken[name] = Case(
                         key=name,
@@ -127,7 +133,8 @@ class Docket:
             excused = excused | np.array([self._reading.frame.vms[row] in young for row in rows.tolist()], bool)
         scene = scenes.scene(self._reading, self._memory, rows, resource, ~excused)
         named = suspects(replace(scene, lack=np.where(excused, 0.0, scene.lack)), self._settings.confidence)
-        return named[:MOST_CAUSES]
+        named = named[:MOST_CAUSES]
+        return named if sum(s.rise for s in named) >= MOST_OF_GROWTH else []
 
     def _young(self, case: Case) -> bool:
         if case.kind != CONTENTION:
@@ -151,6 +158,9 @@ class Docket:
                     opened_at=self._reading.view.now,
                     confidence=suspect.confidence,
                     suspect=suspect,
+                    before=scenes.served_before(
+                        self._reading, self._memory, rows, resource, self._settings.of_ticks + 1
+                    ),
                 )
             )
         return opened
@@ -184,6 +194,9 @@ class Docket:
         reading, resource = self._reading, case.resource
         row = None if case.cause is None else names.get(case.cause)
         hold = self._hold(case)
+        if case.before:
+            allowed = np.array([case.before.get(reading.frame.vms[r], 0.0) for r in rows.tolist()])
+            hurt = hurt & ~(reading.measured[resource, rows] <= allowed)
         amounts = scenes.lack(reading, rows, resource, hurt)
         with np.errstate(invalid="ignore"):
             excess = np.where(hurt, reading.measured[resource, rows] / reading.bounds[resource, rows], 0.0)
@@ -260,11 +273,17 @@ def _one_voice(found: dict[str, Case], reading: int, settings: GuardSettings) ->
             by_cause[case.cause].append(case)
     told = dict(found)
     for several in by_cause.values():
+        alone = all(case.resource != Use.CPU for case in several)
         ranked = sorted(several, key=lambda c: (_rank(c, settings), c.spoke))
         for case in ranked:
             first = case is ranked[0]
+            capped = case.asked is not None and LimitKind.CPU_CAP in case.asked
             told[case.key] = replace(
-                case, silent=not first, closed=case.closed and first, spoke=reading if first else case.spoke
+                case,
+                silent=not first,
+                closed=case.closed and first,
+                spoke=reading if first else case.spoke,
+                squeezed=alone and capped and case.resource == Use.MEMORY,
             )
     return told
 

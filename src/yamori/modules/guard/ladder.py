@@ -13,6 +13,7 @@ HARDEST = 0.1
 """One step leaves at least this part of what was used, except where the victims' lack says otherwise for CPU."""
 TIGHTEN = 0.7
 """A throttle that did not suffice is tightened to at most this part."""
+BELOW_FULL = 0.8
 LEAST_NET_BYTES_S = 16_384.0
 """A network throttle always leaves this, so that the VM stays reachable."""
 LARGE_OP = 65_536.0
@@ -45,7 +46,8 @@ def first(resource: str, f: Facts, s: Subject) -> Wanted:
         return _memory(min(f(Word.ASSIGNED), f(Word.RESIDENT, f(Word.ASSIGNED))) - s.margin * f(Word.LACK), s)
     if resource == "disk":
         return _disk(_relief(f), f, s)
-    return _network(max(HARDEST, 1.0 - s.margin * _part(f(Word.LACK), f(Word.TAKEN))), f, s)
+    # What passes now fills the link: a little less than that leaves room, however much more was offered.
+    return _network(min(BELOW_FULL, max(HARDEST, 1.0 - s.margin * _part(f(Word.LACK), f(Word.TAKEN)))), f, s)
 
 
 def tighter(resource: str, asked: Mapping[LimitKind, float], f: Facts, s: Subject) -> Wanted:
@@ -61,7 +63,10 @@ def tighter(resource: str, asked: Mapping[LimitKind, float], f: Facts, s: Subjec
         return _cpu(min(cap - s.margin * f(Word.LACK), TIGHTEN * cap), f, s)
     if resource == "memory" and LimitKind.MEMORY in asked:
         target = asked[LimitKind.MEMORY]
-        return _memory(min(target - s.margin * f(Word.LACK), 0.85 * target), s)
+        wanted = _memory(min(target - s.margin * f(Word.LACK), 0.85 * target), s)
+        if LimitKind.CPU_CAP in asked:
+            wanted |= _cpu(0.5 * asked[LimitKind.CPU_CAP], f, s)
+        return wanted
     step = min(TIGHTEN, max(0.25, _relief(f)))
     return {kind: max(_floor(kind, s), value * step) for kind, value in asked.items()}
 

@@ -11,6 +11,8 @@ YOUNG_S = 30.0
 """Of a VM known for less than this, it cannot be said what is new."""
 NEWCOMER_S = 10.0
 """A VM that came this much later than the others is new; else it is only our watching that is."""
+DEEP = 8.0
+"""Requests under way at once on average: a copy or a backup keeps one or a few, a thrasher as many as it can."""
 HIJACKING = "T1496"
 """MITRE ATT&CK: Resource Hijacking."""
 ENDPOINT_DOS = "T1499"
@@ -43,10 +45,10 @@ class Conduct:
     delay: float
     disk_iops: float
     disk_bytes_s: float
+    disk_latency_s: float
     tx_packets_s: float
     tx_bytes_s: float
     rx_packets_s: float
-    resident_bytes: float
     assigned_bytes: float
     surprise: float
     taken: float
@@ -88,10 +90,12 @@ def _shape(c: Conduct) -> tuple[list[str], tuple[str, ...]]:
     silent = (_below(c.tx_packets_s, 100) and _below(c.rx_packets_s, 100)) or c.traffic_rise < 0.5 * c.cpu_rise
     if c.resource == "cpu" and _pinned(c) and silent and _below(c.disk_bytes_s, 256e3):
         return ["all vCPUs busy without disk or network"], (HIJACKING,)
-    if c.resource == "memory" and c.resident_bytes >= 0.8 * c.assigned_bytes and silent:
+    if c.resource == "memory" and c.taken >= 0.8 * c.assigned_bytes and silent:
         return ["fills all its memory without serving anybody"], (ENDPOINT_DOS,)
     if c.resource == "disk" and c.disk_iops >= 50 and c.disk_bytes_s <= 16384 * c.disk_iops:
         return ["small requests without pause"], (ENDPOINT_DOS,)
+    if c.resource == "disk" and _depth(c) >= DEEP:
+        return ["many requests at once without pause"], (ENDPOINT_DOS,)
     one_way = c.tx_packets_s >= 500 and c.tx_packets_s >= 10 * max(c.rx_packets_s, 1.0)
     if c.resource == "network" and one_way and c.tx_bytes_s <= 256 * c.tx_packets_s:
         return ["small packets in one direction"], (NETWORK_DOS,)
@@ -120,11 +124,16 @@ def _ordinary(c: Conduct) -> list[str]:
     if c.resource in ("cpu", "network") and answered and not c.traffic_rise < 0.5 * c.cpu_rise:
         signs.append("answers requests")
     large = c.disk_bytes_s >= 65536 * max(c.disk_iops, 1.0) and c.disk_bytes_s >= 1e6
-    if c.resource == "disk" and large:
+    if c.resource == "disk" and large and not _depth(c) >= DEEP:
         signs.append("reads or writes in large pieces")
     if c.resource == "cpu" and c.disk_bytes_s >= 1e6:
         signs.append("works on its disk")
     return signs
+
+
+def _depth(c: Conduct) -> float:
+    """Return the mean number of disk requests under way: rate times time in the system (Little's law)."""
+    return c.disk_iops * c.disk_latency_s
 
 
 def _below(value: float, bound: float) -> bool:
@@ -133,8 +142,9 @@ def _below(value: float, bound: float) -> bool:
 
 
 def _pinned(c: Conduct) -> bool:
+    """What runs and what waits to run together is nearly all that the VM has."""
     delay = 0.0 if np.isnan(c.delay) else c.delay
-    return c.cpu_cores >= 0.9 * c.vcpus * max(0.05, 1.0 - delay)
+    return c.cpu_cores + delay * c.vcpus >= 0.85 * c.vcpus and c.cpu_cores > 0.05
 
 
 def _sudden(known: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> bool:

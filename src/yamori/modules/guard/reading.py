@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yamori.capabilities.sensing.rates import Floats, Rates, Residence, memory_lost, rates
-from yamori.capabilities.sensing.usage import UsageFrame
+from yamori.capabilities.sensing.usage import Column, UsageFrame
 from yamori.manifest.module import FleetView
 from yamori.model.ids import HostId
 from yamori.modules.guard import baseline, standing, window
@@ -55,8 +55,8 @@ def read(observation: Observation, memory: GuardMemory, settings: GuardSettings)
     measured = standing.values(r, lost)
     now = standing.standing(measured, promised.bounds)
     record = standing.record(memory.record, now, previous, settings.stale_ticks)
-    taken = baseline.use(r)
-    usual = _carried(memory, len(frame.vms), previous)
+    taken = baseline.use(r, frame.column(Column.MEMORY_USABLE))
+    usual = _carried(memory, frame, previous)
     odd = baseline.surprise(usual, taken)
     with np.errstate(invalid="ignore"):
         filled = (measured / promised.bounds).astype(np.float32)
@@ -106,11 +106,19 @@ def _hours(memory: GuardMemory, frame: UsageFrame, taken: Floats, typical: float
     return keep(memory.hours, frame.wall, frame.vms, taken, HOURS_EVERY * typical)
 
 
-def _carried(memory: GuardMemory, count: int, previous: NDArray[np.int64] | None) -> baseline.Baseline:
+def _carried(memory: GuardMemory, frame: UsageFrame, previous: NDArray[np.int64] | None) -> baseline.Baseline:
+    """Return what is usual for the rows of this frame. It belongs to the VM and moves with it to another host."""
     known = memory.baseline
-    if known is None or not len(known.seconds):
-        return baseline.nothing(count)
-    return known if previous is None else known.taken(previous)
+    if known is None or memory.frame is None or not len(known.seconds):
+        return baseline.nothing(len(frame.vms))
+    if previous is None:
+        return known
+    fresh = np.flatnonzero(previous < 0)
+    if len(fresh):
+        earlier = dict(zip(memory.frame.vms, range(len(memory.frame.vms)), strict=True))
+        previous = previous.copy()
+        previous[fresh] = [earlier.get(frame.vms[row], -1) for row in fresh.tolist()]
+    return known.taken(previous)
 
 
 def _troubled(frame: UsageFrame, suffers: NDArray[np.bool_], view: FleetView) -> NDArray[np.bool_] | None:

@@ -88,20 +88,17 @@ def _own(q: Question) -> dict[LimitKind, float]:
     if q.hold is None:
         return {}
     kinds = set(_kinds(q.finding.resource))
-    if q.finding.resource == "memory" and LimitKind.MEMORY in q.hold.asked and _led_here(q):
+    if q.facts(Word.SQUEEZED) > 0:
         kinds.add(LimitKind.CPU_CAP)
     return {kind: value for kind, value in q.hold.asked.items() if kind in kinds}
-
-
-def _led_here(q: Question) -> bool:
-    return q.hold is not None and q.hold.finding_key == q.finding.key
 
 
 def _contend(q: Question) -> Sequence[Proposal]:
     own, f, s = _own(q), q.facts, q.settings
     suffering = f(Word.SUFFERING) > 0
     if not own:
-        return _begin(q) if suffering else []
+        patient = q.subject.mild and f(Word.STUCK) * max(1.0, f(Word.EXCESS)) < s.load_s
+        return _begin(q) if suffering and not patient else []
     if suffering:
         return _insist(q, own) if f(Word.HELD) >= s.settle_s else []
     wait = min(s.probe_wait_max_s, s.probe_s * 2 ** f(Word.FAILURES))
@@ -138,15 +135,37 @@ def _bites(wanted: dict[LimitKind, float], f: Facts, s: ladder.Subject) -> bool:
 def _insist(q: Question, own: dict[LimitKind, float]) -> Sequence[Proposal]:
     """The throttle has had its time and victims still suffer: tighten, take another way, or move."""
     f, s = q.facts, q.subject
-    if LimitKind.MEMORY in own and LimitKind.CPU_CAP not in own and not _followed(q, own[LimitKind.MEMORY]):
-        if f(Word.HELD) < q.settings.balloon_s:
-            return []
-        squeezed = ladder.squeeze(f, s)
-        if LimitKind.CPU_CAP in squeezed:
-            return _throttle(q, {**own, **squeezed}, "the guest does not give memory back: hold its CPU")
-    if ladder.at_floor(own, f, s):
-        return _migrate(q, "throttling to its class's floor was not enough") or _renew(q, own)
-    return _throttle(q, ladder.tighter(q.finding.resource or "", own, f, s), "the victims still suffer: tighten")
+    if LimitKind.MEMORY in own and not _followed(q, own[LimitKind.MEMORY]):
+        return _insist_on_memory(q, own)
+    if not ladder.at_floor(own, f, s):
+        return _throttle(
+            q, ladder.tighter(q.finding.resource or "", own, f, s), "the victims still suffer: tighten"
+        )
+    if LimitKind.MEMORY in own and not _squeezed(q):
+        return _squeeze(q, own, "its class's floor of memory was not enough: hold its CPU")
+    return _migrate(q, "throttling to its class's floor was not enough") or _renew(q, own)
+
+
+def _insist_on_memory(q: Question, own: dict[LimitKind, float]) -> Sequence[Proposal]:
+    """A balloon needs time, as long as it moves; a guest that does not give is held by its CPU instead."""
+    target, most = own[LimitKind.MEMORY], q.subject.memory_bytes
+    stands_still = q.facts(Word.ASSIGNED) > target + 0.75 * (most - target)
+    if _squeezed(q):
+        return _throttle(q, ladder.tighter("memory", own, q.facts, q.subject), "the victims still suffer: tighten")
+    if stands_still or q.facts(Word.HELD) >= q.settings.balloon_s:
+        return _squeeze(q, own, "the guest does not give memory back: hold its CPU")
+    return _renew(q, own)
+
+
+def _squeezed(q: Question) -> bool:
+    return q.hold is not None and LimitKind.CPU_CAP in q.hold.asked
+
+
+def _squeeze(q: Question, own: dict[LimitKind, float], why: str) -> Sequence[Proposal]:
+    wanted = ladder.squeeze(q.facts, q.subject)
+    if LimitKind.CPU_CAP not in wanted:
+        return _migrate(q, why) or _renew(q, own)
+    return _throttle(q, wanted, why)
 
 
 def _followed(q: Question, target: float) -> bool:
@@ -164,8 +183,7 @@ def _renew(q: Question, own: dict[LimitKind, float]) -> Sequence[Proposal]:
 
 
 def _throttle(q: Question, wanted: dict[LimitKind, float], why: str) -> Sequence[Proposal]:
-    others = {} if q.hold is None else {k: v for k, v in q.hold.asked.items() if k not in _own(q)}
-    limits = {**others, **wanted}
+    limits = {**({} if q.hold is None else q.hold.asked), **wanted}
     said = ", ".join(f"{kind} {value:g} {UNITS[kind]}" for kind, value in wanted.items())
     action = Throttle(vm=q.cause, limits=limits, expires_after_s=q.settings.expires_s)
     return [_proposal(action, f"{why} ({said})", q.finding, q.view)]
@@ -184,7 +202,8 @@ def _let_go(q: Question) -> Sequence[Proposal]:
 
 def _migrate(q: Question, why: str) -> Sequence[Proposal]:
     """Move the offender, or, where that would only carry an attack elsewhere or is not possible, a victim."""
-    if not _can_leave(q.finding, q.view):
+    due = (q.facts(Word.STUCK) - q.facts(Word.TICK)) % q.settings.again_s < q.facts(Word.TICK)
+    if not due or q.facts(Word.STUCK) < q.settings.settle_s or not _can_leave(q.finding, q.view):
         return []
     candidates = [q.cause, *q.finding.victims]
     if q.finding.nature == Nature.ATTACK:
@@ -198,7 +217,8 @@ def _migrate(q: Question, why: str) -> Sequence[Proposal]:
 def _overloaded(finding: Finding, view: FleetView, settings: GuardSettings) -> Sequence[Proposal]:
     """Nobody is to blame: after a long time move a victim away, where that is possible."""
     f = facts(finding)
-    lasting = f(Word.LASTED) >= settings.migrate_s and f(Word.SUFFERING) > 0
+    due = (f(Word.LASTED) - settings.migrate_s) % settings.again_s < f(Word.TICK)
+    lasting = f(Word.LASTED) >= settings.migrate_s and f(Word.SUFFERING) > 0 and due
     if finding.closed_at is not None or not lasting or not _can_leave(finding, view):
         return []
     for vm in finding.victims:

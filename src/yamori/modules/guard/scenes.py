@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from yamori.capabilities.sensing.rates import Floats, Rate
 from yamori.capabilities.sensing.usage import Column, HostColumn
+from yamori.model.ids import VMId
 from yamori.modules.guard import window
 from yamori.modules.guard.attribution import Scene
 from yamori.modules.guard.baseline import FLOORS, Use
@@ -46,18 +47,39 @@ def scene(
     hurt = reading.suffers[resource, rows]
     series, filled = window.series(memory.window, rows, resource)
     taken = reading.taken[resource, rows]
+    waits = np.zeros(len(rows))
     if resource == Use.CPU:
-        # What a VM asks for shows as what it gets and what it waits for: on a full host the cause gets little.
-        waits = reading.rates.values[Rate.CPU_DELAY, rows] * reading.frame.values[rows, Column.VCPUS]
-        taken = taken + np.nan_to_num(waits)
+        delay = reading.rates.values[Rate.CPU_DELAY, rows] * reading.frame.values[rows, Column.VCPUS]
+        waits = np.nan_to_num(delay)
     return Scene(
         taken=taken,
         usual=reading.usual.mean[resource, rows],
         lack=lack(reading, rows, resource, hurt),
+        waits=waits,
         series=series,
         filled=filled,
         capable=capable & ~np.isnan(taken) & (reading.frame.values[rows, Column.RUNNING] > 0),
     )
+
+
+def served_before(
+    reading: Reading, memory: GuardMemory, rows: NDArray[np.int64], resource: int, fresh: int
+) -> dict[VMId, float]:
+    """Return how badly VMs were served before the last ``fresh`` readings, if that was already beyond promise.
+
+    A cause answers for what it has added: its throttle has done its work when they are served as before, with a
+    tolerance of a quarter.
+    """
+    _, filled = window.series(memory.window, rows, resource)
+    earlier = filled[: max(0, len(filled) - fresh)]
+    if len(earlier) < 3:
+        return {}
+    known = ~np.isnan(earlier).all(axis=0)
+    level = np.zeros(len(rows))
+    level[known] = np.nanmedian(earlier[:, known], axis=0)
+    over = np.flatnonzero((level > 0.8) & reading.suffers[resource, rows])
+    bounds = reading.bounds[resource, rows]
+    return {reading.frame.vms[rows[i]]: float(1.25 * level[i] * bounds[i]) for i in over.tolist()}
 
 
 def fair_share(reading: Reading, row: int) -> float:
@@ -83,10 +105,10 @@ def conduct(reading: Reading, memory: GuardMemory, row: int, resource: int) -> C
         delay=float(values[Rate.CPU_DELAY]),
         disk_iops=float(values[Rate.DISK_IOPS]),
         disk_bytes_s=float(values[Rate.DISK_BYTES_S]),
+        disk_latency_s=float(values[Rate.DISK_LATENCY_S]),
         tx_packets_s=float(values[Rate.NET_TX_PACKETS_S]),
         tx_bytes_s=float(values[Rate.NET_TX_BYTES_S]),
         rx_packets_s=float(values[Rate.NET_RX_PACKETS_S]),
-        resident_bytes=float(values[Rate.MEMORY_RESIDENT_BYTES]),
         assigned_bytes=float(values[Rate.MEMORY_ASSIGNED_BYTES]),
         surprise=float(reading.odd[resource, row]),
         taken=float(reading.taken[resource, row]),

@@ -137,6 +137,9 @@ def _course(case: Case) -> list[Evidence]:
         (Word.HELD, case.held_s, "s"),
         (Word.FAILURES, float(case.failures), ""),
         (Word.LASTED, case.lasted_s, "s"),
+        (Word.STUCK, case.stuck_s, "s"),
+        (Word.TICK, case.tick_s, "s"),
+        (Word.SQUEEZED, float(case.squeezed), ""),
         (Word.SILENT, float(case.silent), ""),
     )
     told = [Evidence(what=w.value, subject=subject, value=v, unit=u) for w, v, u in numbers]
