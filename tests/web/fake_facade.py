@@ -186,13 +186,14 @@ class FakeFacade:
         return 48
 
     async def ledger(self, *, after: int, limit: int) -> Sequence[dict[str, Any]]:
-        kinds = ("observed", "finding", "decision", "run")
+        kinds = ("finding_raised", "proposed", "decided", "run")
         return [
             {
                 "number": n,
-                "kind": kinds[n % 4],
                 "at": (scene.NOW - timedelta(seconds=48 - n)).isoformat(),
-                "subject": "batch-7",
+                "kind": kinds[n % 4],
+                "body": {"subject": scene.vm_id(3), "summary": "batch-7 takes CPU time from web-2 and mail"},
+                "previous": f"{(n - 1) * 2654435761 % 2**64:016x}" * 4,
                 "hash": f"{n * 2654435761 % 2**64:016x}" * 4,
             }
             for n in range(after + 1, 49)

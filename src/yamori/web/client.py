@@ -189,15 +189,16 @@ class Client:
         """Check the whole hash chain; return the number of records. Raises Tampered."""
         return int(self._get("/ledger/verify")["records"])
 
-    def events(self, *, after: str | None = None) -> Iterator[Json]:
+    def events(self, *, after: str | int | None = None) -> Iterator[Json]:
         """Tell events as they happen: {"id", "number", "kind", "at", "subject", "body"}.
 
         The first is {"kind": "hello", "resumed": bool}: what was loaded before it may be out of date. Ends with
-        Unreachable when the connection is lost; go on with ``after`` = the last ``id`` seen.
+        Unreachable when the connection is lost; go on with ``after`` = the last ``id`` seen (a bare number is
+        taken as one of this run of the service).
         """
         headers = {"Accept": "text/event-stream"}
         if after is not None:
-            headers["Last-Event-ID"] = after
+            headers["Last-Event-ID"] = str(after)
         calm = httpx.Timeout(self._timeout_s, read=max(self._timeout_s, 60.0))
         try:
             with self._http.stream("GET", "/events", headers=headers, timeout=calm) as answer:

@@ -7,7 +7,7 @@ const WIDTH = 300;
 const HEIGHT = 100;
 
 // lines: [{name, values}], times: seconds since the epoch, bound: number or null, span: seconds shown.
-export function chart({ title, times, lines, unit, bound = null, span, end }) {
+export function chart({ title, sign = null, times, lines, unit, bound = null, span, end }) {
   const known = lines.flatMap((line) => line.values).filter((v) => v !== null && v !== undefined);
   const most = known.length ? Math.max(...known) : 0;
   const top = Math.max(most, bound ?? 0) * 1.18 || 1;
@@ -17,25 +17,24 @@ export function chart({ title, times, lines, unit, bound = null, span, end }) {
   const over = bound !== null && latest[0] !== null && latest[0] > bound;
   const said = `${title}: now ${amount(latest[0], unit)}, at most ${amount(known.length ? most : null, unit)}${bound === null ? "" : `, promised at most ${amount(bound, unit)}`}`;
   const plot = h("div", { class: "plot" });
-  const readout = h("span", { class: over ? "now broken" : "now" }, latestWords(lines, latest, unit));
+  const one = lines.length === 1;
+  const readout = h("span", { class: over ? "now broken" : "now" }, one && amount(latest[0], unit));
   if (!known.length) {
     plot.append(h("span", { class: "nothing" }, `${UNKNOWN}: nothing was measured`));
   } else {
-    plot.append(
+    plot.append(...[
       s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": said },
         drawn(lines, times, x, y, bound, title.replaceAll(/\W+/g, "-")),
         s("line", { class: "at", visibility: "hidden", y1: 0, y2: HEIGHT }),
       ),
-      h("small", { class: "top" }, amount(top / 1.18, unit)),
-    );
-    if (bound !== null) {
-      plot.append(h("small", { class: y(bound) < 25 ? "promised low" : "promised", top: `${y(bound)}%` }, `promised ${amount(bound, unit)}`));
-    }
+      most > (bound ?? 0) && h("small", { class: "top" }, amount(most, unit)),
+    ].filter(Boolean));
     plot.onpointermove = (event) => point(event, plot, readout, { times, lines, unit, span, end });
-    plot.onpointerleave = () => unpoint(plot, readout, latestWords(lines, latest, unit));
+    plot.onpointerleave = () => unpoint(plot, readout, one ? amount(latest[0], unit) : "");
   }
   const began = span >= 120 ? `${Math.round(span / 60)} min ago` : `${span} s ago`;
-  return h("figure", { class: "chart" }, h("figcaption", {}, h("h3", {}, title), readout), plot, h("div", { class: "axis", "aria-hidden": "true" }, h("span", {}, began), h("span", {}, "now")));
+  return h("figure", { class: "chart" }, h("figcaption", {}, sign, h("h3", {}, title), readout), plot,
+    h("div", { class: "axis" }, h("span", {}, began), bound !== null && h("span", { class: "promised" }, `promised at most ${amount(bound, unit)}`), h("span", {}, "now")), !one && legend(lines, latest, unit));
 }
 
 function drawn(lines, times, x, y, bound, id) {
@@ -92,7 +91,10 @@ function area(values, times, x, y) {
   return d;
 }
 
-function latestWords(lines, latest, unit) {
+const legend = (lines, latest, unit) => h("div", { class: "legend" }, lines.map((line, i) =>
+  h("span", { class: i ? "second" : "" }, h("i"), `${line.name} ${amount(latest[i], unit)}`)));
+
+function pointWords(lines, latest, unit) {
   if (lines.length === 1) return amount(latest[0], unit);
   return lines.map((line, i) => `${line.name} ${amount(latest[i], unit)}`).join(" · ");
 }
@@ -108,7 +110,7 @@ function point(event, plot, readout, { times, lines, unit, span, end }) {
   at.setAttribute("x2", across);
   at.setAttribute("visibility", "visible");
   const when = new Date(times[near] * 1000).toLocaleTimeString("en-GB");
-  readout.textContent = `${when} · ${latestWords(lines, lines.map((line) => line.values[near] ?? null), unit)}`;
+  readout.textContent = `${when} · ${pointWords(lines, lines.map((line) => line.values[near] ?? null), unit)}`;
 }
 
 function unpoint(plot, readout, words) {

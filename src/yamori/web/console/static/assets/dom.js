@@ -8,7 +8,6 @@ function build(node, properties, children) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) node[name] = value;
     else if (name === "share") node.style.setProperty("--share", value);
-    else if (name === "top") node.style.setProperty("--top", value);
     else node.setAttribute(name, value === true ? "" : String(value));
   }
   for (const child of children.flat(Infinity)) {

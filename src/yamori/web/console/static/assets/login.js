@@ -36,8 +36,13 @@ form.onsubmit = (event) => {
 };
 
 applyTheme(null);
-const fromLink = decodeURIComponent(location.hash.slice(1));
-if (fromLink) {
+
+function fromLink() {
+  const token = decodeURIComponent(location.hash.slice(1));
+  if (!token) return;
   history.replaceState(null, "", "/login");
-  logIn(fromLink);
+  logIn(token);
 }
+
+addEventListener("hashchange", fromLink);
+fromLink();

@@ -37,6 +37,7 @@ const root = document.getElementById("page");
 const nav = document.getElementById("nav");
 const live = document.getElementById("live");
 let current = null;
+let pointer = null;
 let openFindings = 0;
 
 // What a page is given: its address, somewhere to keep what was chosen, and a way to be drawn again.
@@ -75,7 +76,7 @@ async function load() {
 }
 
 function draw() {
-  if (current.loaded === null || root.querySelector(".plot:hover")) return;
+  if (current.loaded === null) return;
   show(current.page.view(current.loaded, current.context).flat(Infinity).filter(Boolean), current.page.title(current.loaded));
 }
 
@@ -83,6 +84,7 @@ function show(nodes, title) {
   document.title = title === "Yamori" ? title : `${title} · Yamori`;
   morphChildren(root, nodes);
   tickTimes(root);
+  root.querySelector(".plot:hover")?.onpointermove?.(pointer ?? { clientX: 0 });
 }
 
 function later(mine) {
@@ -140,6 +142,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+addEventListener("pointermove", (event) => (pointer = event));
 addEventListener("popstate", () => go(true));
 document.addEventListener("visibilitychange", () => !document.hidden && current && later(current));
 setInterval(() => tickTimes(root), 1000);

@@ -17,6 +17,7 @@ const SHAPES = {
     s("path", { d: "M6.100 6.500a1.900 1.900 0 1 1 2.700 1.700c-.600.300-.800.600-.800 1.200M8 11v1.200", fill: "none", stroke: "currentColor", "stroke-width": 1.4 }),
   ],
   not_promised: () => [s("path", { d: "M3.500 8h9", stroke: "currentColor", "stroke-width": 2 })],
+  drift: () => [s("path", { d: "M5 14.500C3.500 12.500 2 10.500 2 9c0-.800 1-1 1.600-.300L5 10V3.500a1 1 0 0 1 2 0V7 2.500a1 1 0 0 1 2 0V7 3a1 1 0 0 1 2 0v4.500-3a1 1 0 0 1 2 0V10c0 2-.800 3.200-1.500 4.500z", fill: "currentColor" })],
   held: () => [
     s("path", { d: "M4 7V5a4 4 0 0 1 8 0v2", fill: "none", stroke: "currentColor", "stroke-width": 1.8 }),
     s("rect", { x: 2.5, y: 7, width: 11, height: 7.500, rx: 1.800, fill: "currentColor" }),

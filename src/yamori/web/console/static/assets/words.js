@@ -11,9 +11,9 @@ export const setClock = (at) => {
 export const now = () => Date.now() + skewMs;
 
 export const STANDINGS = {
-  broken: "not served as promised",
+  broken: "not as promised",
   unknown: "unknown",
-  kept: "served as promised",
+  kept: "as promised",
   not_promised: "nothing promised",
 };
 
@@ -38,7 +38,7 @@ const short = (value) => {
   if (value === 0) return "0";
   if (Math.abs(value) < 0.001) return value.toExponential(1);
   if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en");
-  return String(Number(value.toPrecision(Math.abs(value) >= 100 ? 3 : 2)));
+  return String(Number(value.toPrecision(Math.abs(value) >= 1 ? 3 : 2)));
 };
 
 function bytes(value) {
@@ -73,6 +73,9 @@ const UNITS = {
   plain: short,
 };
 
+// The same with two digits, where there is little room.
+export const roughly = (value, unit) => amount(typeof value === "number" ? Number(value.toPrecision(2)) : value, unit);
+
 export function amount(value, unit = "plain") {
   return typeof value === "number" ? (UNITS[unit] ?? short)(value) : UNKNOWN;
 }
@@ -106,7 +109,8 @@ export const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB");
 export const stamp = (iso) => new Date(iso).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
 export const sentence = (word) => {
-  const text = String(word).replaceAll("_", " ");
+  if (word in OBJECTIVES) return OBJECTIVES[word].name;
+  const text = String(word).replaceAll("_", " ").replace(/\bcpu\b/g, "CPU").replace(/\biops\b/g, "IOPS");
   return text.charAt(0).toUpperCase() + text.slice(1);
 };
 

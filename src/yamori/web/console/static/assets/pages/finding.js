@@ -1,7 +1,7 @@
 // One finding: who does it to whom, on what evidence, how much was looked at, what was ruled and done.
 
 import { get, part } from "../api.js";
-import { h } from "../dom.js";
+import { h, s } from "../dom.js";
 import { learnAll, vmLink } from "../names.js";
 import { age, chip, crumb, empty, facts, heading, panel, table } from "../parts.js";
 import { amount, lasting, measured, now, sentence } from "../words.js";
@@ -41,7 +41,7 @@ function blame(f) {
   const victims = f.victims.length
     ? h("ul", {}, f.victims.slice(0, 40).map((id) => h("li", { class: "who victim" }, h("div", { class: "muted small" }, "Victim"), h("b", {}, vmLink(id)))), f.victims.length > 40 && h("li", { class: "who" }, `and ${f.victims.length - 40} more`))
     : h("span", { class: "muted" }, "nobody suffers so far");
-  return h("div", { class: "blame" }, cause, h("div", { class: "arrow" }, f.resource ?? "?"), victims);
+  return h("div", { class: "blame" }, cause, h("div", { class: "arrow" }, sentence(f.resource ?? "unknown"), s("svg", { viewBox: "0 0 96 12", "aria-hidden": "true" }, s("path", { d: "M0 6h92M86 1.500 92 6l-6 4.500", fill: "none", stroke: "currentColor", "stroke-width": 1.600 }))), victims);
 }
 
 function evidence(e) {

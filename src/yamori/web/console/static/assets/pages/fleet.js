@@ -3,7 +3,7 @@
 import { get, part } from "../api.js";
 import { h } from "../dom.js";
 import { countdown, empty, heading, mark } from "../parts.js";
-import { OBJECTIVES, STANDINGS, amount, plural } from "../words.js";
+import { OBJECTIVES, STANDINGS, amount, plural, roughly } from "../words.js";
 import { learn } from "../names.js";
 
 export const follows = ["tick", "endpoint", "change", "run", "drift", "duplicate"];
@@ -42,7 +42,7 @@ function sums(fleet) {
       return h("a", { class: count ? "sum" : "sum is-none", href: `/vms?standing=${word}` }, mark(word, words), h("b", {}, count.toLocaleString("en")), h("span", {}, words));
     }),
     h("a", { class: fleet.held ? "sum" : "sum is-none", href: "/vms?held=true" }, mark("held", "held"), h("b", {}, fleet.held.toLocaleString("en")), h("span", {}, "held")),
-    h("div", { class: "sum" }, mark(up === all ? "kept" : "broken", "endpoints"), h("b", {}, `${up}/${all}`), h("span", {}, "endpoints answer")));
+    h("div", { class: "sum" }, mark(up === all ? "kept" : "broken", "endpoints"), h("b", {}, `${up}/${all}`), h("span", {}, "endpoints up")));
 }
 
 function host(place) {
@@ -78,14 +78,14 @@ function tile(vm) {
   learn(vm.id, vm.name);
   return h("li", { "data-key": vm.id },
     h("a", { class: `tile ${vm.standing}`, href: `/vms/${part(vm.id)}`, title: `${vm.name}: ${STANDINGS[vm.standing]}` },
-      h("span", { class: "tile-head" }, mark(vm.standing), h("b", {}, vm.name), vm.held_until && mark("held", "held")),
+      h("span", { class: "tile-head" }, mark(vm.standing), h("b", {}, vm.name), vm.drifted && mark("drift", "changed by hand"), vm.held_until && mark("held", "held")),
       h("span", { class: "bars" }, Object.entries(BARS).map(([word, label]) => {
         const value = vm.bars[word];
         return value === null ? h("span", { class: "no", title: `${label}: unknown` }, label, h("i"))
           : h("span", { title: `${label}: ${Math.round(value * 100)} %` }, label, h("i", { share: `${(value * 100).toFixed(1)}%` }));
       })),
       h("span", { class: "tile-foot" },
-        h("span", {}, vm.state === "running" ? vm.sla ?? "no class" : vm.state, vm.drifted && " · changed by hand"),
+        h("span", {}, vm.state === "running" ? vm.sla ?? "no class" : vm.state),
         vm.held_until ? h("span", { class: "held-tag" }, "held ", countdown(vm.held_until)) : h("span", { class: "worst" }, worst(vm)))));
 }
 
@@ -93,7 +93,7 @@ function worst(vm) {
   if (vm.worst === null) return "";
   const { unit } = OBJECTIVES[vm.worst] ?? { unit: "plain" };
   if (vm.worst_value === null) return "unknown";
-  return `${SHORT[vm.worst] ?? vm.worst} ${amount(vm.worst_value, unit)} of ${amount(vm.worst_bound, unit)}`;
+  return `${SHORT[vm.worst] ?? vm.worst} ${roughly(vm.worst_value, unit)} of ${roughly(vm.worst_bound, unit)}`;
 }
 
 const SHORT = { cpu_delay: "waits", memory_lost: "lost", disk_latency: "disk", net_drops: "drops" };

@@ -3,10 +3,9 @@
 import { Refusal, get } from "../api.js";
 import { h } from "../dom.js";
 import { empty, heading, mark, table } from "../parts.js";
-import { plural, stamp } from "../words.js";
+import { plural, sentence, stamp } from "../words.js";
 
 const PAGE = 100;
-const PLAIN = ["number", "seq", "at", "kind", "subject", "hash", "previous", "prev"];
 
 export const follows = [];
 export const title = () => "Ledger";
@@ -20,19 +19,17 @@ export function view({ items }, context) {
     kept.after = to;
     context.reload();
   };
-  const last = items.length ? number(items.at(-1)) : null;
+  const last = items.length ? items.at(-1).number : null;
   return [
     heading("Ledger", h("button", { type: "button", id: "verify", class: "main", disabled: kept.verifying, onclick: () => verify(context) }, kept.verifying ? "Verifying" : "Verify the whole chain")),
     h("p", { class: "muted" }, "The reason trail, append-only and hash-chained: each record holds the hash of the one before."),
     kept.verdict && h("div", { class: kept.verdict.bad ? "banner bad" : "banner", role: "status" }, h("span", { class: "verdict" }, mark(kept.verdict.bad ? "broken" : "kept", ""), h("b", {}, kept.verdict.words))),
-    h("section", { class: "panel" }, items.length ? table(["No.", "At", "Kind", "Subject", "Content", "Hash"], items.map(row)) : empty("No record here", "Findings, rulings and runs are recorded as they happen.")),
+    h("section", { class: "panel" }, items.length ? table(["No.", "At", "Kind", "Content", "Hash"], items.map(row)) : empty("No record here", "Findings, rulings and runs are recorded as they happen.")),
     h("div", { class: "pager" },
       h("button", { type: "button", disabled: !(kept.back ?? []).length, onclick: () => turn(kept.back.at(-1))() }, "Back"),
       h("button", { type: "button", disabled: items.length < PAGE || last === null, onclick: turn(last) }, "On")),
   ];
 }
-
-const number = (record) => record.number ?? record.seq ?? null;
 
 async function verify(context) {
   context.kept.verifying = true;
@@ -48,14 +45,14 @@ async function verify(context) {
   context.redraw();
 }
 
-function row(record) {
-  const rest = Object.fromEntries(Object.entries(record).filter(([name]) => !PLAIN.includes(name)));
-  const content = Object.keys(rest).length ? JSON.stringify(rest) : "";
-  return h("tr", { "data-key": String(number(record)) },
-    h("td", {}, String(number(record) ?? "")),
-    h("td", { class: "small" }, record.at ? stamp(record.at) : ""),
-    h("td", {}, String(record.kind ?? "")),
-    h("td", {}, String(record.subject ?? "")),
-    h("td", { class: "mono small" }, content.length > 300 ? `${content.slice(0, 300)}…` : content),
-    h("td", { class: "mono hash", title: String(record.hash ?? "") }, String(record.hash ?? "").slice(0, 12)));
+const LONGEST = 400;
+
+function row({ number: count, at, kind, body, hash }) {
+  const content = JSON.stringify(body ?? {});
+  return h("tr", { "data-key": String(count) },
+    h("td", { class: "number" }, String(count)),
+    h("td", { class: "small when" }, at ? stamp(at) : ""),
+    h("td", {}, sentence(kind ?? "")),
+    h("td", { class: "mono small content" }, content.length > LONGEST ? `${content.slice(0, LONGEST)}…` : content),
+    h("td", { class: "mono hash", title: String(hash ?? "") }, String(hash ?? "").slice(0, 12)));
 }

@@ -20,7 +20,7 @@ export function view({ features, endpoints }) {
     h("p", { class: "muted" }, "Probed, not promised: what each endpoint can do here and now. Native: the hypervisor itself. By agent: Yamori on its host. Unknown: the probe could not tell."),
     h("section", { class: "panel" },
       table(["Feature", ...shown.map(([name, found]) => h("span", {}, name, h("br"), h("span", { class: "muted small" }, found?.hypervisor ?? "never reached")))],
-        features.map((feature) => h("tr", { class: feature.includes(".") ? "part" : "" }, h("th", { scope: "row" }, feature.replaceAll("_", " ").replace(".", " · ")), shown.map(([, found]) => h("td", {}, cell(found?.cells[feature]))))),
+        features.map((feature) => h("tr", { class: feature.includes(".") ? "part" : "" }, h("th", { scope: "row" }, feature.replaceAll("_", " ").replace(".", " · ").replace("cpu", "CPU").replace("iops", "IOPS")), shown.map(([, found]) => h("td", {}, cell(found?.cells[feature]))))),
         { class: "matrix" }),
       all.length > ACROSS && h("p", { class: "muted" }, `${all.length - ACROSS} more endpoints: yamori support lists them all.`)),
     reasons(shown),

@@ -96,8 +96,9 @@ function owed({ served }, history, span) {
     h("div", { class: "charts" }, served.map((one) => {
       const { name, unit } = OBJECTIVES[one.objective] ?? { name: one.objective, unit: "plain" };
       const values = series(history, one.objective, RATE_OF[one.objective]);
-      const plot = chart({ title: name, times: history.times ?? [], lines: [{ name, values }], unit, bound: one.bound, span, end });
-      return h("div", { "data-key": one.objective }, plot, h("p", { class: "small muted" }, mark(one.standing), " ", one.standing === "not_promised" ? "nothing promised" : one.standing === "unknown" ? "unknown: not measured now" : `${one.standing}, now ${amount(one.value, unit)} of ${amount(one.bound, unit)}`));
+      const plot = chart({ title: name, sign: mark(one.standing), times: history.times ?? [], lines: [{ name, values }], unit, bound: one.bound, span, end });
+      const doubt = { not_promised: "Nothing is promised here.", unknown: "Unknown: it is not measured now." }[one.standing];
+      return h("div", { "data-key": one.objective }, plot, doubt && h("p", { class: "small muted" }, doubt));
     })));
 }
 
@@ -113,7 +114,7 @@ function used(found, history, span, context) {
     history instanceof Refusal && h("p", { class: "muted" }, `Its past is unknown: ${history.words}`),
     h("div", { class: "charts" },
       make("CPU", "cores", ["", "cpu_cores"]),
-      make("Memory on the host", "bytes", ["resident", "memory_resident_bytes"], ["assigned", "memory_assigned_bytes"]),
+      make("Memory", "bytes", ["resident", "memory_resident_bytes"], ["assigned", "memory_assigned_bytes"]),
       make("Disk operations", "iops", ["", "disk_iops"]),
       make("Disk traffic", "bytes_s", ["", "disk_bytes_s"]),
       make("Network", "bytes_s", ["in", "net_rx_bytes_s"], ["out", "net_tx_bytes_s"])));
