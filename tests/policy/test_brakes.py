@@ -2,11 +2,10 @@
 
 import pytest
 
+from tests.policy.situations import ALLOW_ALL, deed, facts, host, migrate, policy, proposal, release, throttle
 from yamori.model.proposal import Verdict
 from yamori.policy.decide import decide
 from yamori.policy.facts import Deed, Facts
-
-from .situations import ALLOW_ALL, deed, facts, host, migrate, policy, proposal, release, throttle
 
 
 def ruled(brakes: str, known: Facts, action: object = None) -> str:

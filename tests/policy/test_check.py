@@ -3,14 +3,13 @@
 import pytest
 from hypothesis import given, settings
 
+from tests.policy.test_properties import all_facts, policies, proposals
 from yamori.model.proposal import Proposal
 from yamori.policy.check import Known, covers, warnings
 from yamori.policy.decide import decide
 from yamori.policy.facts import Facts
 from yamori.policy.reading import default_policy, read_with_places
 from yamori.policy.rules import Policy
-
-from .test_properties import all_facts, policies, proposals
 
 
 def told(rules: str, more: str = "", known: Known | None = None) -> str:

@@ -2,15 +2,7 @@
 
 import pytest
 
-from yamori.model.actions import Throttle
-from yamori.model.finding import Severity
-from yamori.model.limits import LimitKind
-from yamori.model.proposal import Verdict
-from yamori.model.sla import STANDARD_CLASSES
-from yamori.policy.decide import decide
-from yamori.policy.reading import default_policy
-
-from .situations import (
+from tests.policy.situations import (
     ALLOW_ALL,
     ALLOW_THROTTLE,
     GIB,
@@ -25,6 +17,13 @@ from .situations import (
     throttle,
     vm,
 )
+from yamori.model.actions import Throttle
+from yamori.model.finding import Severity
+from yamori.model.limits import LimitKind
+from yamori.model.proposal import Verdict
+from yamori.model.sla import STANDARD_CLASSES
+from yamori.policy.decide import decide
+from yamori.policy.reading import default_policy
 
 
 def test_without_any_rule_what_disrupts_is_denied_and_the_rest_is_only_observed() -> None:
@@ -268,6 +267,7 @@ def test_the_kill_switch_stops_modules_and_not_people() -> None:
         throttle(expires=float("nan")),
         throttle(cpu_cap=float("nan")),
         throttle(cpu_cap=-1.0),
+        throttle(net_in=0.0),
         Throttle(vm=throttle().vm, limits={}, expires_after_s=5),
     ],
 )

@@ -8,14 +8,13 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+from tests.policy.situations import facts, migrate, proposal, release
 from yamori.model.errors import Invalid
 from yamori.policy.check import warnings
 from yamori.policy.decide import decide
 from yamori.policy.reading import default_text, read_policy, read_with_places
 from yamori.policy.rules import Policy
 from yamori.policy.schema import policy_schema
-
-from .situations import facts, migrate, proposal, release
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples" / "policies").glob("*.yaml"))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.policy.situations import NOW, deed, finding, host, vm
 from yamori.model.actions import Action, Effect, Migrate, Release, Throttle
 from yamori.model.finding import Severity
 from yamori.model.ids import HostId, VMId
@@ -17,8 +18,6 @@ from yamori.policy.decide import decide
 from yamori.policy.facts import Facts
 from yamori.policy.reading import read_policy
 from yamori.policy.rules import Mode, Policy
-
-from .situations import NOW, deed, finding, host, vm
 
 VMS = ["a", "b", "c"]
 SLAS = ["gold", "silver", "bronze", "odd"]

@@ -3,13 +3,12 @@
 import json
 from dataclasses import replace
 
+from tests.policy.situations import ALLOW_THROTTLE, facts, migrate, policy, proposal, throttle
 from yamori.model.plain import from_plain, to_plain
 from yamori.model.proposal import Verdict
 from yamori.policy.decide import decide
 from yamori.policy.reading import default_policy
 from yamori.policy.replay import Case, compare
-
-from .situations import ALLOW_THROTTLE, facts, migrate, policy, proposal, throttle
 
 
 def record() -> list[Case]:

@@ -2,14 +2,13 @@
 
 import pytest
 
+from tests.policy.situations import facts, migrate, policy, proposal
 from yamori.model.actions import VERBS
 from yamori.model.errors import Invalid
 from yamori.model.sla import BRONZE, GOLD, Objective
 from yamori.policy.decide import decide
 from yamori.policy.reading import read_policy
 from yamori.policy.rules import Operators, Verb
-
-from .situations import facts, migrate, policy, proposal
 
 
 def test_a_policy_knows_every_verb_of_the_model() -> None:

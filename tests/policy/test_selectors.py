@@ -2,10 +2,9 @@
 
 import pytest
 
+from tests.policy.situations import host, vm
 from yamori.policy.document import load
 from yamori.policy.selectors import Selector
-
-from .situations import host, vm
 
 
 def answer(text: str, *, at: str | None = "h1", **labels: str) -> bool | None:
