@@ -13,7 +13,7 @@ from scripts.reference.commands import commands_page
 from scripts.reference.pages import capabilities_page, errors_page, metrics_page
 from scripts.reference.settings import fleet_page
 from yamori.cli.policy import Format, schema_for
-from yamori.web.api.reference import texts as interface_texts
+from yamori.web.reference import texts as interface_texts
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Do not edit by hand. -->\n"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from yamori.web.api.reference import texts, write
 from yamori.web.api.table import ROUTES
+from yamori.web.reference import texts, write
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
-REGENERATE = "python -m yamori.web.api.reference docs/reference"
+REGENERATE = "python -m yamori.web.reference docs/reference"
 
 
 @pytest.mark.parametrize("name", ["api.md", "openapi.json"])

@@ -1,4 +1,4 @@
-"""Writes the reference of the interface: ``python -m yamori.web.api.reference docs/reference``."""
+"""Writes the reference of the interface: ``python -m yamori.web.reference docs/reference``."""
 
 import json
 import sys
