@@ -1,4 +1,4 @@
-"""A real lab for the tests of the lab: two hosts, two guests each, made once."""
+"""A lab of their own for the tests of the lab, which crash hosts and cut links; made once."""
 
 import asyncio
 import os
@@ -10,11 +10,11 @@ from yamori.lab.lab import Lab, clear_lab
 from yamori.lab.spec import LabSpec
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
     if os.geteuid() != 0:
         pytest.skip("the real lab needs root")
-    name = f"test-{os.getpid()}"
+    name = f"own-{os.getpid()}"
     running = asyncio.run(Lab.up(LabSpec(name=name, guests_per_host=2, guest_memory_mib=256)))
     try:
         yield running

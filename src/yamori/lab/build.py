@@ -33,9 +33,12 @@ def build(
 ) -> None:
     """Make everything; the caller clears after an error. Raises Interrupted once ``stop`` is set."""
 
-    def step(text: str) -> None:
+    def check() -> None:
         if stop.is_set():
             raise Interrupted(f"making lab {spec.name} was cancelled")
+
+    def step(text: str) -> None:
+        check()
         progress(text)
 
     cgroup.check_hierarchies()
@@ -64,7 +67,7 @@ def build(
     guest.start_all(spec, layout, hosts, domain_type=domain_type, kernel=image.image, initrd=initrd, progress=step)
     plans = spec.guests()
     allowed = _SECONDS_FOR_ALL + _SECONDS_A_GUEST * len(plans)
-    guest.wait_serving(layout, plans, timeout_seconds=allowed, progress=step)
+    guest.wait_serving(layout, plans, timeout_seconds=allowed, progress=step, check=check)
     for host in hosts:
         guests = sum(plan.host == host.name for plan in plans)
         if guests > 1 or spec.host_memory_mib is not None:

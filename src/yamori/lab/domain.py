@@ -9,7 +9,6 @@ from yamori.lab.layout import Layout
 from yamori.lab.spec import GuestPlan, LabSpec, Storage
 
 METADATA_NAMESPACE = "https://yamori.dev/xmlns/vm/1"
-WORKING_SET_MIB = 96
 LOCAL_DISKS = Path("/srv")
 """Where a host sees its own local disks; the same path with other content on every host."""
 
@@ -39,7 +38,7 @@ def definition(
     _text(system, "type", "hvm", arch="x86_64", machine="pc")
     _text(system, "kernel", str(kernel))
     _text(system, "initrd", str(initrd))
-    _text(system, "cmdline", f"{_COMMAND_LINE} {_guest_settings(layout, plan)}")
+    _text(system, "cmdline", f"{_COMMAND_LINE} {_guest_settings(spec, layout, plan)}")
     features = ET.SubElement(domain, "features")
     ET.SubElement(features, "acpi")
     if domain_type == "qemu":
@@ -53,10 +52,10 @@ def definition(
     return ET.tostring(domain, encoding="unicode")
 
 
-def _guest_settings(layout: Layout, plan: GuestPlan) -> str:
+def _guest_settings(spec: LabSpec, layout: Layout, plan: GuestPlan) -> str:
     return (
         f"yamori.address={layout.guest_address(plan.number)}/24 yamori.name={plan.name} "
-        f"yamori.workingset={WORKING_SET_MIB} yamori.shell=1"
+        f"yamori.workingset={spec.working_set_mib} yamori.shell=1"
     )
 
 

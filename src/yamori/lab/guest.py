@@ -74,13 +74,22 @@ def start_all(
 
 
 def wait_serving(
-    layout: Layout, plans: Sequence[GuestPlan], *, timeout_seconds: float, progress: Callable[[str], None]
+    layout: Layout,
+    plans: Sequence[GuestPlan],
+    *,
+    timeout_seconds: float,
+    progress: Callable[[str], None],
+    check: Callable[[], None],
 ) -> None:
-    """Wait until the service of every guest answers; raises TimedOut naming those which do not."""
+    """Wait until the service of every guest answers; raises TimedOut naming those which do not.
+
+    ``check`` is called all the time and may raise to give up.
+    """
     deadline = time.monotonic() + timeout_seconds
     waiting = list(plans)
     while waiting:
         for plan in list(waiting):
+            check()
             address = layout.guest_address(plan.number)
             if wire.ask(layout.switch_namespace, address, wire.Work(), timeout_seconds=0.3) is not None:
                 waiting.remove(plan)

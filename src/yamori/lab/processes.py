@@ -6,6 +6,7 @@ A process is identified by its pid together with its start time in clock ticks s
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -133,6 +134,8 @@ def start_recorded(
     except BaseException:
         child.kill()
         child.wait()
+        with contextlib.suppress(OSError):
+            child.stdin.close()
         raise
     _children.append(child)
     return child

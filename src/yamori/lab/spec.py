@@ -87,6 +87,11 @@ class LabSpec:
             if not low <= getattr(self, field) <= high:
                 raise Invalid(f"{field} is {getattr(self, field)}", mend=f"use {low} to {high}")
 
+    @property
+    def working_set_mib(self) -> int:
+        """Memory that the service of a guest touches again and again."""
+        return min(96, self.guest_memory_mib * 15 // 100)
+
     def host_names(self) -> tuple[str, ...]:
         """``host-a``, ``host-b``, …"""
         return tuple(f"host-{letter}" for letter in _LETTERS[: self.hosts])
