@@ -1,12 +1,15 @@
 """The program as the shell starts it: quick, quiet, honest about terminals, ended by signals."""
 
+import fcntl
 import json
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -115,6 +118,36 @@ def test_colours_are_for_terminals_and_not_for_those_who_do_not_want_them(servic
     assert "\x1b[" not in shown
     piped = subprocess.run([*YAMORI, "fleet"], capture_output=True, text=True, check=True).stdout
     assert "\x1b" not in piped
+
+
+def test_top_lives_on_a_terminal_until_ctrl_c_and_leaves_it_as_it_was(service: Served) -> None:
+    mine, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 90, 0, 0))
+    process = subprocess.Popen(
+        [*YAMORI, "top", "--interval", "0.2"],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(its)
+    shown = b""
+    deadline = time.monotonic() + 60
+    while shown.count(b"web-1") < 3 and time.monotonic() < deadline:
+        shown += os.read(mine, 65536)
+    process.send_signal(signal.SIGINT)
+    while process.poll() is None and time.monotonic() < deadline:
+        if select.select([mine], [], [], 0.2)[0]:
+            try:
+                shown += os.read(mine, 65536)
+            except OSError:
+                break
+    assert process.wait(10) == 0
+    os.close(mine)
+    text = shown.decode(errors="replace")
+    assert "legacy-erp" in text, "names are not cut on a narrow screen"
+    assert "NET IN" not in text
+    assert text.rstrip().endswith("\x1b[?1049l")
 
 
 def test_a_move_asks_back_on_a_terminal(service: Served) -> None:

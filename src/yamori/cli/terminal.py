@@ -87,7 +87,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
 
     made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", no_wrap=name in right)
+        made.add_column(name, justify="right" if name in right else "left", no_wrap=name in right or name == "ID")
     for row in rows:
         made.add_row(*(cell(value) for value in row))
     return made

@@ -13,7 +13,7 @@ import typer
 from yamori.cli import completion, wording
 from yamori.cli.connection import connect
 from yamori.cli.options import Json, StateDir
-from yamori.cli.terminal import console, emit, show, table
+from yamori.cli.terminal import clean, console, emit, show, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,6 +64,9 @@ _COLUMNS = (
     "SERVED",
 )
 
+_EXPENDABLE = ("NET IN", "NET OUT", "IO/S", "RESIDENT", "SLA", "DISK", "LATENCY", "HOST")
+"""Columns that a narrow screen goes without, in this order."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -113,9 +116,27 @@ def ranked(views: list[dict[str, Any]], sort: Sort) -> list[dict[str, Any]]:
     return sorted(by_name, key=value)
 
 
-def drawn(views: list[dict[str, Any]]) -> Table:
-    """Return the table."""
-    return table(_COLUMNS, [_row(v) for v in views], right=_COLUMNS[3:11])
+def drawn(views: list[dict[str, Any]], *, width: int, height: int) -> Table:
+    """Return the table for a screen: what does not fit is left out whole, the least important columns first."""
+    rows = [[str(value) for value in _row(v)] for v in views[: max(1, height - 2)]]
+    rows = [[_cut(row[0], 28), _cut(row[1], 16), *row[2:]] for row in rows]
+    names = list(_COLUMNS)
+    for expendable in _EXPENDABLE:
+        if _width([names, *rows]) <= width:
+            break
+        at = names.index(expendable)
+        names.pop(at)
+        rows = [[*row[:at], *row[at + 1 :]] for row in rows]
+    return table(names, rows, right=_COLUMNS[3:11])
+
+
+def _width(rows: list[list[str]]) -> int:
+    return sum(max(len(row[i]) for row in rows) + 2 for i in range(len(rows[0])))
+
+
+def _cut(text: str, most: int) -> str:
+    shown = clean(text)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def _row(view: Mapping[str, Any]) -> tuple[object, ...]:
@@ -139,10 +160,16 @@ def _row(view: Mapping[str, Any]) -> tuple[object, ...]:
 def _live(look: Callable[[], list[dict[str, Any]]], interval: float) -> None:
     from rich.live import Live
 
+    screen = console()
+
+    def draw() -> Table:
+        return drawn(look(), width=screen.width, height=screen.height)
+
     try:
-        with Live(drawn(look()), console=console(), screen=True, auto_refresh=False) as live:
+        with Live(draw(), console=screen, screen=True, auto_refresh=False) as live:
             while True:
+                live.refresh()
                 time.sleep(interval)
-                live.update(drawn(look()), refresh=True)
+                live.update(draw())
     except KeyboardInterrupt:
         return

@@ -123,8 +123,8 @@ def _malformed(proposal: Proposal) -> str | None:
         return None
     if not action.limits:
         return "a throttle without any limit"
-    if any(not math.isfinite(value) or value < 0 for value in action.limits.values()):
-        return "a limit that is no finite number from 0 up"
+    if any(not math.isfinite(value) or value <= 0 for value in action.limits.values()):
+        return "a limit that is no finite number above 0"
     if not math.isfinite(action.expires_after_s) or action.expires_after_s <= 0:
         return "a throttle needs a finite expiry above 0 seconds"
     return None
