@@ -16,7 +16,6 @@ from yamori.model.proposal import Decision, Proposal, Verdict
 from yamori.model.sla import STANDARD_CLASSES
 from yamori.policy.decide import decide
 from yamori.policy.facts import Facts
-from yamori.policy.reading import read_policy
 from yamori.policy.rules import Mode, Policy
 
 VMS = ["a", "b", "c"]
@@ -145,7 +144,7 @@ def policies(draw: st.DrawFn, modes: tuple[str, ...] = ("observe", "enforce")) -
     }
     operators = draw(st.sampled_from([{}, {"braked": True}, {"override_sla": True}, {"effects": ["reversible"]}]))
     text = json.dumps({"version": 1, "rules": rules, "brakes": brakes, "operators": operators, "longest": "1h"})
-    return read_policy(text, "generated")
+    return Policy.model_validate_json(text, strict=True)
 
 
 @settings(max_examples=300, deadline=None)
