@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,6 +118,28 @@ async def test_what_did_not_change_is_written_once_a_file(make: Make, place: Pat
     assert files(place)[0].stat().st_size - first < first - 500 * 8
 
 
+async def test_an_inventory_that_changes_is_followed(make: Make, place: Path) -> None:
+    a, b, c, d = fleet(4)
+    paused = replace(b, state=PowerState.PAUSED)
+    told = [(a, b, c), (a, paused, c), (a, c), (a, b, c), (d, c, a), (), (c, a), (c, a)]
+    recorder = make()
+    for tick, vms in enumerate(told):
+        await recorder.append(frame(tick), vms)
+    assert [vms for _, vms in read_recording(place)] == told
+    assert len(files(place)) == 1
+
+
+async def test_a_vm_on_two_hosts_at_once_is_kept_as_two(make: Make, place: Path) -> None:
+    (here,) = fleet(1)
+    there = replace(here, host=HostId("h1"))
+    lost = replace(here, host=None)
+    recorder = make()
+    told = [(here,), (here, there), (there,), (there, lost)]
+    for tick, vms in enumerate(told):
+        await recorder.append(frame(tick), vms)
+    assert [vms for _, vms in read_recording(place)] == told
+
+
 async def test_a_new_file_begins_when_one_is_full_or_old(make: Make, place: Path) -> None:
     recorder = make(file_bytes=1)
     for tick in range(3):
@@ -208,7 +231,12 @@ def whole_chunk() -> Chunk:
         "inventory": [],
     }
     names = ("host_of", "read_at", "values", "host_values")
-    return Chunk(head=head, arrays={name: getattr(reading, name) for name in names})
+    arrays = {name: getattr(reading, name) for name in names}
+    return Chunk(head=head, arrays={**arrays, "inventory": text("[]")})
+
+
+def text(content: str) -> np.ndarray[Any, Any]:
+    return np.frombuffer(content.encode(), "|u1")
 
 
 def without(name: str) -> Chunk:
@@ -233,7 +261,12 @@ def bent(name: str, value: object) -> Chunk:
         bent("wall", "yesterday"),
         bent("vms", ["v0"]),
         bent("vms", "v0"),
-        bent("inventory", [{"id": 1}]),
+        bent("inventory", text('[{"id": 1}]')),
+        bent("inventory", text("[")),
+        bent("inventory", text("[" * 100_000)),
+        bent("gone", [1]),
+        bent("order", [["v0", "h0"]]),
+        bent("order", ["v0"]),
         bent("values", np.zeros((3, 2))),
         bent("host_of", np.array([0, 1, 2], np.int32)),
         bent("host_of", np.array([0, 1, -1], np.int32)),

@@ -22,7 +22,7 @@ LARGEST = 1 << 30
 """Bytes of a payload, packed or unpacked. A fleet of 100,000 VMs takes 20 MiB and its inventory."""
 LEVEL = 1
 """zlib's fastest: a reading is written every second."""
-TYPES: dict[str, np.dtype[Any]] = {"<i4": np.dtype("<i4"), "<f8": np.dtype("<f8")}
+TYPES: dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in ("|u1", "<i4", "<f8")}
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -17,6 +17,7 @@ from yamori.model.errors import Failed, Invalid, NotFound
 from yamori.model.ids import HostId, VMId
 from yamori.model.plain import from_plain, to_plain
 from yamori.model.vm import VM
+from yamori.store.census import CHANGED, CensusReader, CensusTaker
 from yamori.store.chunk import LARGEST, MAGIC, PREFIX, Chunk, pack, unpack
 from yamori.store.waiting import finish
 
@@ -24,7 +25,7 @@ LOG = logging.getLogger(__name__)
 
 SUFFIX = ".yrec"
 ARRAYS = ("host_of", "read_at", "values", "host_values")
-_SAME = ("vms", "hosts", "inventory")
+_SAME = ("vms", "hosts")
 """Members of a head that are left out of a chunk when they are the same as in the one before it."""
 
 
@@ -57,7 +58,7 @@ class DiskRecorder:
         self._began = datetime.min.replace(tzinfo=UTC)
         self._file_bytes = min(bounds.file_bytes, bounds.most_bytes // 4)
         self._last: dict[str, Any] = {}
-        self._last_vms: Sequence[VM] | None = None
+        self._census = CensusTaker()
 
     async def append(self, frame: UsageFrame, vms: Sequence[VM]) -> None:
         """Record one reading. Raises Failed when the disk does not take it; the next one tries a new file."""
@@ -81,7 +82,8 @@ class DiskRecorder:
             if file is None or self._full(frame.wall, len(content)):
                 self._close_file()
                 # A file stands by itself: its first chunk says everything.
-                self._last, self._last_vms = {}, None
+                self._last = {}
+                self._census.forget()
                 content = pack(self._chunk(frame, vms))
                 file = self._file = self._open_file(frame.wall, len(content))
             self._write(file, content)
@@ -114,17 +116,14 @@ class DiskRecorder:
             view = view[done:]
 
     def _chunk(self, frame: UsageFrame, vms: tuple[VM, ...]) -> Chunk:
-        head: dict[str, Any] = {"wall": to_plain(frame.wall), "vms": frame.vms, "hosts": frame.hosts}
-        # Compared as values, which is cheap; written as JSON only when something is new.
-        if self._last_vms != vms:
-            head["inventory"] = to_plain(vms)
-            self._last_vms = vms
-        for name in ("vms", "hosts"):
+        told, arrays = self._census.changes(vms)
+        head: dict[str, Any] = {"wall": to_plain(frame.wall), "vms": frame.vms, "hosts": frame.hosts, **told}
+        for name in _SAME:
             if self._last.get(name) == head[name]:
                 del head[name]
             else:
                 self._last[name] = head[name]
-        return Chunk(head=head, arrays={name: getattr(frame, name) for name in ARRAYS})
+        return Chunk(head=head, arrays={**{name: getattr(frame, name) for name in ARRAYS}, **arrays})
 
     def _make_room(self, now: datetime, needed: int) -> None:
         """Remove the oldest files until a new one has room."""
@@ -158,13 +157,14 @@ def _files(directory: Path) -> list[Path]:
 
 def _read_file(path: Path) -> Iterator[tuple[UsageFrame, tuple[VM, ...]]]:
     known: dict[str, Any] = {}
+    census = CensusReader()
     try:
         for payload in _payloads(path):
             chunk = unpack(payload)
             for name in _SAME:
                 if name in chunk.head:
-                    known[name] = _LISTS[name](chunk.head[name])
-            yield _frame(chunk, known), known["inventory"]
+                    known[name] = from_plain(tuple[str, ...], chunk.head[name], where=name)
+            yield _frame(chunk, known["vms"], known["hosts"]), census.follow(chunk)
     except (Invalid, KeyError) as error:
         what = error.message if isinstance(error, Invalid) else f"{error} is missing"
         raise Invalid(f"is damaged, or no recording: {what}", subject=str(path)) from None
@@ -194,25 +194,18 @@ def _payloads(path: Path) -> Iterator[bytes]:
             yield payload
 
 
-_LISTS: dict[str, Any] = {
-    "vms": lambda plain: from_plain(tuple[VMId, ...], plain),
-    "hosts": lambda plain: from_plain(tuple[HostId, ...], plain),
-    "inventory": lambda plain: from_plain(tuple[VM, ...], plain),
-}
-
-
-def _frame(chunk: Chunk, known: dict[str, Any]) -> UsageFrame:
-    vms, hosts = known["vms"], known["hosts"]
+def _frame(chunk: Chunk, vms: tuple[VMId, ...], hosts: tuple[HostId, ...]) -> UsageFrame:
     shapes = {
         "host_of": (len(vms),),
         "read_at": (len(hosts),),
         "values": (len(vms), len(Column)),
         "host_values": (len(hosts), len(HostColumn)),
     }
-    if {name: array.shape for name, array in chunk.arrays.items()} != shapes:
+    arrays = {name: array for name, array in chunk.arrays.items() if name != CHANGED}
+    if {name: array.shape for name, array in arrays.items()} != shapes:
         raise Invalid("its arrays do not fit its VMs and hosts")
-    host_of = chunk.arrays["host_of"]
+    host_of = arrays["host_of"]
     if host_of.dtype.kind != "i" or (len(vms) and not 0 <= host_of.min() <= host_of.max() < len(hosts)):
         raise Invalid("a VM is on a host that is not listed")
     wall = from_plain(datetime, chunk.head.get("wall"), where="wall")
-    return UsageFrame(wall=wall, vms=vms, hosts=hosts, **chunk.arrays)
+    return UsageFrame(wall=wall, vms=vms, hosts=hosts, **arrays)
