@@ -23,6 +23,8 @@ GIVEN_BACK_S = 5.0
 
 It runs while the host takes nothing more: what a guest needs it fetches back within moments, the rest was cold.
 """
+TINY = 1e-6
+"""Fewer operations or packets than this between two readings are none."""
 TAKES = 0.001
 """A host that is short of memory takes from a VM when its resident part falls by this fraction in a second."""
 FORGOTTEN_S = 60.0
@@ -195,15 +197,15 @@ def _fill(values: Floats, now: UsageFrame, per_s: Floats, delta: Floats) -> None
     ops = delta[Column.DISK_READ_OPS] + delta[Column.DISK_WRITE_OPS]
     values[Rate.DISK_IOPS] = ops * per_s
     values[Rate.DISK_BYTES_S] = (delta[Column.DISK_READ_BYTES] + delta[Column.DISK_WRITE_BYTES]) * per_s
-    latency = (delta[Column.DISK_READ_TIME] + delta[Column.DISK_WRITE_TIME]) / ops
-    values[Rate.DISK_LATENCY_S] = np.where(ops > 0, latency, np.nan)
+    latency = (delta[Column.DISK_READ_TIME] + delta[Column.DISK_WRITE_TIME]) / np.fmax(ops, TINY)
+    values[Rate.DISK_LATENCY_S] = np.where(ops > TINY, latency, np.nan)
     values[Rate.NET_RX_BYTES_S] = delta[Column.NET_RX_BYTES] * per_s
     values[Rate.NET_TX_BYTES_S] = delta[Column.NET_TX_BYTES] * per_s
     values[Rate.NET_RX_PACKETS_S] = delta[Column.NET_RX_PACKETS] * per_s
     values[Rate.NET_TX_PACKETS_S] = delta[Column.NET_TX_PACKETS] * per_s
     drops = delta[Column.NET_RX_DROPS] + delta[Column.NET_TX_DROPS]
     offered = delta[Column.NET_RX_PACKETS] + delta[Column.NET_TX_PACKETS] + drops
-    values[Rate.NET_DROPS] = np.where(offered > 0, drops / offered, np.nan)
+    values[Rate.NET_DROPS] = np.where(offered > TINY, drops / np.fmax(offered, TINY), np.nan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -107,10 +107,10 @@ class Docket:
         hurt = self._reading.suffers[resource, rows] & ~excused
         hurt &= ~np.array([vm in causes for vm in here], bool)
         opened = self._opened(place, rows, fresh) if hurt.any() else []
-        blameless = not opened and all(c.kind == OVERLOAD for c in open_cases)
-        if blameless and hurt.any() and not open_cases:
+        named_now = bool(opened)
+        if hurt.any() and not opened and not open_cases:
             opened = [self._overload(place)]
-        return [self._followed(c, rows, hurt, names, named=bool(opened)) for c in (*open_cases, *opened)]
+        return [self._followed(c, rows, hurt, names, named=named_now) for c in (*open_cases, *opened)]
 
     def _held(self, names: Mapping[VMId, int], resource: int) -> frozenset[VMId]:
         """Return the VMs that wait because somebody limited them: they suffer from no neighbour."""
