@@ -8,6 +8,7 @@ from typing import Any
 
 import libvirt
 
+from yamori.drivers.libvirt import balloon
 from yamori.drivers.libvirt.connection import Connection
 from yamori.drivers.libvirt.cpu import cap_of, mask_for, pinning_of, settings_for_cap, shares_for
 from yamori.drivers.libvirt.failure import text_of, translate
@@ -57,7 +58,7 @@ class LibvirtLimitsReader:
         ask: Mapping[LimitKind, Callable[[], float | None]] = {
             LimitKind.CPU_CAP: lambda: cap_of(scheduler_of(subject), subject.definition.vcpus),
             LimitKind.CPU_WEIGHT: lambda: _weight(subject, of_one),
-            LimitKind.MEMORY: lambda: _memory(subject),
+            LimitKind.MEMORY: lambda: balloon.read(subject.definition),
             LimitKind.DISK_IOPS: lambda: Disks(subject.handle, subject.definition).read("iops"),
             LimitKind.DISK_BANDWIDTH: lambda: Disks(subject.handle, subject.definition).read("bytes"),
             LimitKind.NET_IN: lambda: Nics(subject.handle, subject.definition).read("inbound"),
@@ -128,7 +129,7 @@ class LibvirtLimitsWriter:
             *self._shape(subject, limits),
             *_disks(subject, limits),
             *_cpu(subject, limits, self._connection.settings.cpu_weight_of_one),
-            *_balloon(subject, limits),
+            *balloon.plan(subject.handle, subject.definition, limits),
         ]
         for step in steps:
             step()
@@ -220,12 +221,6 @@ def _weight(subject: Subject, configured: int | None) -> float | None:
     return None if weight == 1.0 else weight
 
 
-def _memory(subject: Subject) -> float | None:
-    """What the guest has given back so far counts; libvirt does not tell what it was asked for."""
-    found = subject.definition
-    return None if found.memory_bytes >= found.memory_max_bytes else float(found.memory_bytes)
-
-
 def _pinning(subject: Subject) -> frozenset[int] | None:
     try:
         return pinning_of(subject.handle.vcpuPinInfo())
@@ -252,18 +247,6 @@ def _cpu(
         of_one = weight_of_one(subject, scheduler, configured)
         asked["cpu_shares"] = shares_for(limits[LimitKind.CPU_WEIGHT], of_one)
     return [lambda: subject.handle.setSchedulerParametersFlags(asked, _LIVE)] if asked else []
-
-
-def _balloon(subject: Subject, limits: Mapping[LimitKind, float | None]) -> list[Callable[[], None]]:
-    if LimitKind.MEMORY not in limits:
-        return []
-    found, value = subject.definition, limits[LimitKind.MEMORY]
-    if not found.balloon:
-        raise Unsupported("limits.memory", "the VM has no balloon", subject=subject.id)
-    asked = found.memory_max_bytes if value is None else int(value)
-    if not 1024 <= asked <= found.memory_max_bytes:
-        raise Invalid(f"{asked} B of memory: the VM has at most {found.memory_max_bytes} B", subject=subject.id)
-    return [lambda: subject.handle.setMemoryFlags(asked // 1024, _LIVE)]
 
 
 def _disks(subject: Subject, limits: Mapping[LimitKind, float | None]) -> list[Callable[[], None]]:

@@ -10,7 +10,8 @@ from yamori.drivers.libvirt.connection import Connection
 from yamori.drivers.libvirt.failure import text_of
 from yamori.drivers.libvirt.inventory import read_definition
 from yamori.drivers.libvirt.limits import Subject, scheduler_of, weight_of_one, why_not_pinned
-from yamori.drivers.libvirt.translate import parse, version
+from yamori.drivers.libvirt.markup import parse
+from yamori.drivers.libvirt.translate import version
 from yamori.drivers.libvirt.usage import FLAGS, GROUPS
 from yamori.model.errors import Invalid, YamoriError
 from yamori.model.support import FEATURES, Cell, Level, Support

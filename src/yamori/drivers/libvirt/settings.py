@@ -39,7 +39,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:\[\]-]{1,255}$")
 class Timeouts(BaseModel):
     """Seconds that a call may take; past them the call is given up and the link is examined."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     connect_s: float = Field(default=10.0, gt=0, le=300)
     read_s: float = Field(default=10.0, gt=0, le=300)
@@ -49,7 +49,7 @@ class Timeouts(BaseModel):
 class LandingSettings(BaseModel):
     """How *other hosts* reach this one when a VM lands here."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     uri: str | None = Field(default=None, max_length=2048)
     """libvirt address of this host as the source host must dial it; default: ``uri`` without client parameters."""
@@ -69,7 +69,7 @@ class LandingSettings(BaseModel):
 class Capacity(BaseModel):
     """What VMs may use together, where the operator keeps back some of the machine; default: all of it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     cpus: float | None = Field(default=None, gt=0, le=65536)
     memory_bytes: int | None = Field(default=None, gt=0, le=1 << 60)
@@ -83,7 +83,7 @@ class LibvirtSettings(BaseModel):
     ``labels`` are VM ids, names, or patterns of names (``web-*``); later entries win over earlier ones.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     uri: str = Field(max_length=2048)
     """libvirt address, as in ``qemu+tls://host/system`` (libvirt: "Connection URIs")."""

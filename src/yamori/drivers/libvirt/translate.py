@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
-from xml.parsers import expat
 
+from yamori.drivers.libvirt.markup import parse
 from yamori.drivers.libvirt.words import clean
 from yamori.model.errors import Invalid
 from yamori.model.ids import HostId, VMId
@@ -16,9 +16,6 @@ from yamori.model.vm import VM, Disk, Nic, PowerState
 LABEL_NAMESPACE = "https://yamori.dev/xmlns/vm/1"
 MOVE_NAMESPACE = "https://yamori.dev/xmlns/move/1"
 
-_MOST_BYTES = 4 << 20
-_MOST_ELEMENTS = 50_000
-_MOST_DEPTH = 64
 _MOST_DEVICES = 1024
 _MOST_LABELS = 64
 _MOST_NUMBER = 1 << 60
@@ -71,6 +68,8 @@ class Definition:
     """What a VM's XML says, as far as the driver needs it.
 
     ``shares``: CPU weight if one was ever set. ``balloon``: whether the guest can be asked for memory.
+    ``bound_bytes``: host memory that the VM may hold (memtune's hard_limit), None if that is not bounded.
+    ``pageable``: the VM's memory lies in a file, so the host can page it out whether it has swap space or not.
     ``shaped``: whether a running card has libvirt's own bandwidth limit. ``move_key``: key of the last move.
     """
 
@@ -84,6 +83,8 @@ class Definition:
     labels: Mapping[str, str]
     shares: int | None
     balloon: bool
+    bound_bytes: int | None
+    pageable: bool
     shaped: bool
     move_key: str | None
 
@@ -133,66 +134,19 @@ def definition(untrusted_xml: str, *, shared_paths: tuple[str, ...] = ()) -> Def
         labels=_labels(root.find(f"metadata/{{{LABEL_NAMESPACE}}}vm")),
         shares=_number(root.findtext("cputune/shares")),
         balloon=balloon is not None and balloon.get("model") != "none",
+        bound_bytes=_size(root.find("memtune/hard_limit")),
+        pageable=_pageable(root),
         shaped=any(_is_shaped(e) for e in found.findall("interface")[:_MOST_DEVICES]),
         move_key=_move_key(root.find(f"metadata/{{{MOVE_NAMESPACE}}}move")),
     )
 
 
-def parse(untrusted_xml: str) -> ET.Element:
-    """Parse XML that declares nothing of its own (no document type, so no entities) and stays in bounds.
-
-    Raises Invalid.
-    """
-    data = untrusted_xml.encode("utf-8", "surrogatepass")
-    if len(data) > _MOST_BYTES:
-        raise Invalid(f"XML of {len(data)} bytes: more than {_MOST_BYTES} are not read")
-    builder = _Bounded()
-    parser = expat.ParserCreate("utf-8", "}")
-    parser.buffer_text = True
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.text
-    parser.StartDoctypeDeclHandler = _refuse_doctype
-    try:
-        parser.Parse(data, True)  # noqa: FBT003 - the whole document; expat takes no keyword
-    except (expat.ExpatError, ValueError) as error:
-        raise Invalid(f"malformed XML: {clean(str(error), 120)}") from None
-    return builder.root()
-
-
-class _Bounded:
-    """Builds a tree of bounded depth and number of elements."""
-
-    def __init__(self) -> None:
-        self._tree = ET.TreeBuilder()
-        self._depth = 0
-        self._elements = 0
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        self._elements += 1
-        if self._depth > _MOST_DEPTH or self._elements > _MOST_ELEMENTS:
-            raise Invalid("XML too deep or with too many elements")
-        self._tree.start(_name(tag), {_name(k): v for k, v in attributes.items()})
-
-    def end(self, tag: str) -> None:
-        self._depth -= 1
-        self._tree.end(_name(tag))
-
-    def text(self, text: str) -> None:
-        self._tree.data(text)
-
-    def root(self) -> ET.Element:
-        return self._tree.close()
-
-
-def _name(expanded: str) -> str:
-    """Turn expat's ``namespace}name`` into ElementTree's ``{namespace}name``."""
-    return f"{{{expanded}" if "}" in expanded else expanded
-
-
-def _refuse_doctype(*_declared: object) -> None:
-    raise Invalid("XML with a document type is not read")
+def _pageable(root: ET.Element) -> bool:
+    """Say whether the VM's memory is file-backed and not locked or of huge pages, which are never paged out."""
+    source = root.find("memoryBacking/source")
+    if source is None or source.get("type") != "file":
+        return False
+    return root.find("memoryBacking/locked") is None and root.find("memoryBacking/hugepages") is None
 
 
 def vm_id(untrusted_uuid: str) -> VMId | None:
