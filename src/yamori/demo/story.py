@@ -143,13 +143,9 @@ class Story:
         return [v for v in self.facade.vms() if v.vm.host == offender.vm.host and v.vm.id != offender.vm.id]
 
     async def _calm(self) -> bool:
+        """Say whether nobody causes harm and nobody is held. That the fleet is also served shows in the numbers."""
         open_findings = await self.facade.findings(open_only=True, limit=10)
-        caused = any(f.victims for f in open_findings)
-        return (
-            not caused
-            and not any(v.hold for v in self.facade.vms())
-            and not any(s.standing is Standing.BROKEN for v in self.facade.vms() for s in v.served)
-        )
+        return not any(f.victims for f in open_findings) and not any(v.hold for v in self.facade.vms())
 
     def _service(
         self, neighbours: Sequence[VMView], began: float, attacked: float, contained: float, ended: float

@@ -13,7 +13,8 @@ class LimitKind(StrEnum):
     CPU_WEIGHT = "cpu_weight"
     """Share under contention, relative to an ordinary VM, which has 1.0."""
     MEMORY = "memory"
-    """Bytes of memory that the guest may use: the balloon's target."""
+    """Bytes of memory that the VM may use: what its balloon asks the guest to keep to, and where the hypervisor
+    can page the VM out, what it is held to at once."""
     DISK_IOPS = "disk_iops"
     """Operations per second, reads and writes together, for each disk."""
     DISK_BANDWIDTH = "disk_bandwidth"
