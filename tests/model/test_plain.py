@@ -127,7 +127,7 @@ def test_numbers_of_numpy_become_ordinary_ones() -> None:
         {1: "x"},
         "\ud800",
         {"\ud800": 1},
-        object(),
+        ...,
         Throttle,
         b"x",
     ],

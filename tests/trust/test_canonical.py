@@ -75,7 +75,7 @@ def test_a_large_integer_keeps_all_its_digits() -> None:
     assert canonical(2**53 + 1) != canonical(2**53)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, "\ud800", {1: 2}, b"x", {"a": object()}], ids=repr)
+@pytest.mark.parametrize("value", [math.nan, math.inf, "\ud800", {1: 2}, b"x", {"a": ...}], ids=repr)
 def test_what_json_cannot_carry_is_refused(value: Any) -> None:
     with pytest.raises(Invalid):
         canonical(value)
