@@ -138,6 +138,9 @@ NO_NET = {"limits.net_in": "no shaping here", "limits.net_out": "no shaping here
 NO_DELAY = {"usage.cpu_delay": "the kernel does not count it"}
 NO_USAGE = {"usage": "no counters here"}
 
+NOT_NEEDED = ("cacheprovider", "hypothesispytest", "xdist", "pytest_cov", "trio", "anyio", "timeout")
+"""Plugins that the inner runs do without: each would be imported afresh for each of them."""
+
 CASES: dict[str, tuple[Callable[[SimulatorSession], Any], dict[str, str], str, str]] = {
     "raises the vendor's error": (
         layer(broken.RaisesTheVendorsError, "sensing", "inventory"), {}, "inventory", "test_an_id_that_no_vm_has"
@@ -263,7 +266,8 @@ def run_kit(pytester: pytest.Pytester, contract: str, subject: Subject, only: st
     module, _, name = CONTRACTS[contract].rpartition(".")
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
     pytester.makepyfile(f"from yamori.testing.conformance.{module} import {name}\nclass TestIt({name}): ...\n")
-    record = pytester.inline_run("-q", "-p", "no:cacheprovider", "-k", only, plugins=[subject])
+    off = [word for name in NOT_NEEDED for word in ("-p", f"no:{name}")]
+    record = pytester.inline_run("-q", *off, "-k", only, plugins=[subject])
     outcome: dict[str, list[str]] = {"passed": [], "skipped": [], "failed": [], "error": []}
     for report in record.getreports("pytest_runtest_logreport"):
         # Only what fails in the test itself is a promise seen broken; an error before it proves nothing.
