@@ -143,7 +143,7 @@ class Story:
         return [v for v in self.facade.vms() if v.vm.host == offender.vm.host and v.vm.id != offender.vm.id]
 
     async def _calm(self) -> bool:
-        """Say whether nobody causes harm and nobody is held. That the fleet is also served shows in the numbers."""
+        """Say whether nobody causes harm and nobody is held. How the fleet is served shows in the numbers."""
         open_findings = await self.facade.findings(open_only=True, limit=10)
         return not any(f.victims for f in open_findings) and not any(v.hold for v in self.facade.vms())
 

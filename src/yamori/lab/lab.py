@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from yamori.lab import build, clearing, network, slot, wire
+from yamori.lab import build, clearing, network, shaping, slot, wire
 from yamori.lab.attack import DEFAULT_SECONDS, AttackKind, attack_line
 from yamori.lab.clearing import Cleared
 from yamori.lab.host import Host
@@ -134,19 +134,25 @@ class Lab:
 
     def fleet_config(self) -> dict[str, Any]:
         """Configuration of this fleet for ``yamori up --config``."""
-        return {
-            "endpoints": [
-                {
-                    "name": host.name,
-                    "driver": "libvirt",
-                    "uri": host.uri,
-                    "pki": str(self.layout.client_pki),
-                    "migrate_to": {"address": host.address},
-                    "site": "lab",
-                }
-                for host in self.hosts.values()
-            ]
+        return {"endpoints": [self._endpoint(host) for host in self.hosts.values()]}
+
+    def _endpoint(self, host: Host) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "name": host.name,
+            "driver": "libvirt",
+            "uri": host.uri,
+            "pki": str(self.layout.client_pki),
+            "migrate_to": {"address": host.address},
+            "shared_paths": [str(self.layout.fabric)],
+            "site": "lab",
         }
+        budget = self.registry.fact(f"memory {host.name}")
+        if budget is not None:
+            memory = int(budget["budget_mib"]) << 20
+            found["capacity"] = {"cpus": self.spec.host_cpus, "memory_bytes": memory}
+        if lacking := shaping.without():
+            found["without"] = lacking
+        return found
 
 
 async def clear_lab(name: str, *, patience_seconds: float = 30.0) -> Cleared:
