@@ -1,4 +1,4 @@
-"""What this machine's kernel lacks for libvirt's own network limits: its tc calls need parts that may be absent."""
+"""What this machine's kernel lacks for libvirt's network limits: their tc calls need parts that may be absent."""
 
 from __future__ import annotations
 
