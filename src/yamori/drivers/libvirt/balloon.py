@@ -16,7 +16,8 @@ from yamori.model.errors import Invalid, Unsupported
 from yamori.model.limits import LimitKind
 
 _LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
-_UNBOUNDED_KIB = libvirt.VIR_DOMAIN_MEMORY_PARAM_UNLIMITED
+_UNBOUNDED_KIB = 9_007_199_254_740_991
+"""VIR_DOMAIN_MEMORY_PARAM_UNLIMITED of libvirt.h, which libvirt-python does not carry."""
 _LEAST = 64 << 20
 """Bytes. QEMU itself needs about so much; below it the VM would only page."""
 
