@@ -12,6 +12,7 @@ from yamori.model.finding import Severity
 from yamori.model.ids import HostId
 from yamori.model.limits import LimitKind
 
+BUSY = {"bad": {Column.CPU_TIME: 1.0}}
 CAST = {"g": "gold", "s": "silver", "bad": "bronze", "other": "bronze", "more": "bronze"}
 
 
@@ -47,13 +48,13 @@ def test_a_finding_keeps_its_identity_while_it_lasts_and_closes_once():
 def test_a_busy_vm_that_harms_nobody_is_no_finding():
     theatre = Theatre(CAST)
     theatre.calm()
-    assert all(theatre.tick(BURN) == ([], []) for _ in range(30))
+    assert all(theatre.tick(BUSY) == ([], []) for _ in range(30))
 
 
 def test_use_that_is_new_for_long_is_a_low_finding_without_a_proposal():
     theatre = Theatre(CAST)
     theatre.calm(120)
-    told = [theatre.tick(BURN) for _ in range(90)]
+    told = [theatre.tick(BUSY) for _ in range(90)]
     kinds = {(f.kind, f.cause, f.severity) for findings, _ in told for f in findings}
     assert kinds == {("unusual", "bad", Severity.LOW)}
     assert not any(proposals for _, proposals in told)

@@ -202,8 +202,9 @@ def _let_go(q: Question) -> Sequence[Proposal]:
 
 def _migrate(q: Question, why: str) -> Sequence[Proposal]:
     """Move the offender, or, where that would only carry an attack elsewhere or is not possible, a victim."""
-    due = (q.facts(Word.STUCK) - q.facts(Word.TICK)) % q.settings.again_s < q.facts(Word.TICK)
-    if not due or q.facts(Word.STUCK) < q.settings.settle_s or not _can_leave(q.finding, q.view):
+    since = q.facts(Word.STUCK) - q.settings.settle_s
+    due = since >= 0 and since % q.settings.again_s < q.facts(Word.TICK)
+    if not due or not _can_leave(q.finding, q.view):
         return []
     candidates = [q.cause, *q.finding.victims]
     if q.finding.nature == Nature.ATTACK:

@@ -53,7 +53,7 @@ def _severity(case: Case) -> Severity:
     if case.kind == CONTENTION:
         attack = case.judgement is not None and case.judgement.nature is Nature.ATTACK
         return Severity.HIGH if attack else Severity.MEDIUM
-    return Severity.MEDIUM if case.kind == OVERLOAD else Severity.LOW
+    return Severity.MEDIUM if case.kind == OVERLOAD and len(case.victims) > 1 else Severity.LOW
 
 
 def name(vm: VMId, known: VM | None) -> str:
@@ -66,7 +66,12 @@ def _summary(case: Case, reading: Reading) -> str:
     called = "" if case.cause is None else name(case.cause, reading.view.vms.get(case.cause))
     resource = RESOURCES[case.resource]
     if case.kind == OVERLOAD:
-        text = f"{len(case.victims)} VMs on {case.host} lack {resource} and no single VM stands out as the cause"
+        lack = (
+            f"{len(case.victims)} VMs on {case.host} lack"
+            if len(case.victims) != 1
+            else f"1 VM on {case.host} lacks"
+        )
+        text = f"{lack} {resource} and nobody stands out as the cause"
     elif case.kind == CONTENTION:
         who = f"{len(case.victims)} VM" + ("s" if len(case.victims) != 1 else "")
         text = f"{called} takes {resource} from {who} on {case.host}"
