@@ -161,7 +161,7 @@ def test_a_page_of_a_vm_draws_what_it_is_owed_and_what_it_uses(console: WebDrive
     assert len(lines) >= 10
     assert all(len(line.get_attribute("d")) > 500 for line in lines)
     assert len(console.find_elements(By.CSS_SELECTOR, ".chart line.bound")) == 4
-    said = console.find_element(By.CSS_SELECTOR, ".chart svg[role=img]").get_attribute("aria-label")
+    said = console.find_element(By.CSS_SELECTOR, ".plot svg").get_attribute("aria-label")
     assert "promised at most 5 %" in said
     shows(console, "Read back from the hypervisor", "no limit", "the host's kernel has no traffic control")
 

@@ -1,6 +1,5 @@
 """The REST interface for Python: one method per route, plain JSON back, the model's own errors raised."""
 
-import json
 import math
 import uuid
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from yamori.model.run import ENDED
 from yamori.trust.token import read_token
 from yamori.web import service_file
 from yamori.web.errors import rebuilt
-from yamori.web.sse import Message, messages
+from yamori.web.sse import event, messages
 
 Json = dict[str, Any]
 
@@ -206,7 +205,7 @@ class Client:
                     answer.read()
                     raise rebuilt(answer.status_code, _json(answer))
                 for message in messages(answer.iter_lines()):
-                    yield _event(message)
+                    yield event(message)
         except httpx.TransportError as why:
             raise self._unreachable(why) from why
         raise Unreachable("the service ended the stream", subject=self.url, mend=service_file.START)
@@ -293,13 +292,3 @@ def _json(answer: httpx.Response) -> Any:
         return answer.json()
     except ValueError:
         return None
-
-
-def _event(message: Message) -> Json:
-    try:
-        found = json.loads(message.data)
-    except ValueError as why:
-        raise Failed("the event stream carries something that is not JSON") from why
-    if not isinstance(found, dict):
-        raise Failed("the event stream carries something that is not an event")
-    return {"kind": message.event, **found} if message.id is None else {"id": message.id, **found}

@@ -3,8 +3,12 @@
 Format: WHATWG HTML, section "Server-sent events".
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from yamori.model.errors import Failed
 
 HEARTBEAT = ": still here\n\n"
 
@@ -44,6 +48,17 @@ def messages(lines: Iterable[str]) -> Iterator[Message]:
             kind = value
         elif name == "id":
             number = value
+
+
+def event(message: Message) -> dict[str, Any]:
+    """Read what a message holds as an event, with the message's ``id``. Raises Failed when it is none."""
+    try:
+        found = json.loads(message.data)
+    except ValueError as why:
+        raise Failed("the event stream carries something that is not JSON") from why
+    if not isinstance(found, dict):
+        raise Failed("the event stream carries something that is not an event")
+    return {"kind": message.event, **found} if message.id is None else {"id": message.id, **found}
 
 
 def _one_line(text: str) -> str:
