@@ -27,7 +27,7 @@ class Load:
     """What the probe asks of each guest: requests a second, CPU seconds, touched pages, disk reads a request."""
 
     rate: float = 10.0
-    cpu_seconds: float = 0.020
+    cpu_seconds: float = 0.016
     pages: int = 128
     blocks: int = 1
 
