@@ -63,6 +63,9 @@ def main() -> int:
     except YamoriError as error:
         _say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        _say("interrupted; what was made is cleared")
+        return 130
     return 0
 
 
