@@ -4,21 +4,17 @@ What a hand has changed is never overwritten: it is read before every write, and
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 from yamori.capabilities.acting.limits import LimitsWriter
 from yamori.capabilities.acting.migration import Migration
 from yamori.capabilities.sensing.limits import LimitsReader
 from yamori.capabilities.session import Sensing
-from yamori.manifest.module import Hold, Json, StepContext
+from yamori.manifest.module import Json, StepContext
 from yamori.model.actions import Migrate, Release, Throttle
 from yamori.model.errors import (
     Conflict,
     Interrupted,
-    Invalid,
     NotFound,
-    NotPermitted,
     Rejected,
     Unsupported,
     Untrusted,
@@ -28,13 +24,12 @@ from yamori.model.limits import LimitKind, Limits
 from yamori.model.migration import MigrationPhase, StorageMode
 from yamori.model.vm import VM, PowerState
 from yamori.modules.guard.rounding import same, stricter, words
+from yamori.modules.guard.terms import Values, allowed, drift, plain, sound, untouched, values
 
 BALLOON_S = 10.0
 """A balloon may take so long to show its target."""
 LOOK_S = 0.25
 COPY = frozenset({PowerState.RUNNING, PowerState.PAUSED})
-
-Values = Mapping[LimitKind, float | None]
 
 
 def _reader(context: StepContext) -> LimitsReader:
@@ -49,23 +44,6 @@ def _writer(context: StepContext) -> LimitsWriter:
     return context.acting.limits
 
 
-def _values(noted: Any) -> dict[LimitKind, float | None]:
-    return {LimitKind(k): None if v is None else float(v) for k, v in dict(noted).items()}
-
-
-def _plain(values: Values) -> Json:
-    return {kind.value: value for kind, value in values.items()}
-
-
-def _drift(read: Limits, expected: Mapping[LimitKind, tuple[float | None, ...]]) -> list[str]:
-    """Return, in words, the limits that are none of those that we or our predecessors left."""
-    return [
-        words(kind, read.values[kind])
-        for kind, values in expected.items()
-        if kind in read.values and not any(same(kind, read.values[kind], v) for v in values)
-    ]
-
-
 async def _running(sensing: Sensing, vm: VMId) -> VM:
     found = await sensing.inventory.vm(vm)
     if found.state is not PowerState.RUNNING:
@@ -78,11 +56,11 @@ class ThrottleSteps:
 
     async def check(self, action: Throttle, context: StepContext) -> Json:
         """Refuse what is malformed, not allowed to its class, not supported, or changed by hand."""
-        _sound(action)
+        sound(action)
         reader = _reader(context)
         _writer(context)
         vm = await _running(context.sensing, action.vm)
-        _allowed(action, vm, context)
+        allowed(action, vm, context.view.sla(action.vm))
         kinds = context.view.kinds.get(vm.host) if vm.host is not None else None
         read = await reader.read(action.vm)
         for kind in action.limits:
@@ -92,23 +70,23 @@ class ThrottleSteps:
                 raise Unsupported(f"limits.{kind}", read.unknown.get(kind, "not read back"), subject=action.vm)
         hold = context.hold
         if hold is not None:
-            _untouched(hold, read)
+            untouched(hold, read)
         first = {} if hold is None else {k: v for k, v in hold.before.items() if k in hold.asked}
         before = {kind: first.get(kind, read.values[kind]) for kind in action.limits}
         lifted = {kind: value for kind, value in first.items() if kind not in action.limits}
         found = {kind: read.values[kind] for kind in (*before, *lifted) if kind in read.values}
         return {
-            "hold": {"before": _plain(before), "asked": _plain(action.limits)},
-            "found": _plain(found),
-            "lift": _plain(lifted),
+            "hold": {"before": plain(before), "asked": plain(action.limits)},
+            "found": plain(found),
+            "lift": plain(lifted),
         }
 
     async def apply(self, action: Throttle, before: Json, context: StepContext) -> None:
         """Set what is stricter of asked and before; give back what an earlier throttle of ours took besides."""
-        wanted, found = self._wanted(before), _values(before["found"])
+        wanted, found = self._wanted(before), values(before["found"])
         read = await _reader(context).read(action.vm)
         expected = {kind: (found.get(kind), value) for kind, value in wanted.items()}
-        changed = _drift(read, expected)
+        changed = drift(read, expected)
         if changed:
             raise Conflict(f"changed by another hand: {', '.join(changed)}", subject=action.vm)
         todo = {k: v for k, v in wanted.items() if k not in read.values or not same(k, read.values[k], v)}
@@ -119,22 +97,22 @@ class ThrottleSteps:
         """Read back. A balloon's target may take a while to show."""
         wanted = self._wanted(before)
         read = await _settled(_reader(context), action.vm, wanted)
-        off = _drift(read, {kind: (value,) for kind, value in wanted.items()})
+        off = drift(read, {kind: (value,) for kind, value in wanted.items()})
         off += [f"{kind} cannot be read" for kind in wanted if kind not in read.values]
         if off:
             asked = ", ".join(words(k, v) for k, v in wanted.items())
             raise Rejected(f"asked for {asked}, read back {', '.join(off)}", subject=action.vm)
-        return {"limits": _plain({kind: read.values[kind] for kind in wanted})}
+        return {"limits": plain({kind: read.values[kind] for kind in wanted})}
 
     async def undo(self, action: Throttle, before: Json, context: StepContext) -> None:
         """Put back what was found, but leave what another hand has changed since, and say so."""
-        wanted, found = self._wanted(before), _values(before["found"])
+        wanted, found = self._wanted(before), values(before["found"])
         await _put_back(action.vm, found, wanted, context)
 
     def _wanted(self, before: Json) -> dict[LimitKind, float | None]:
-        held = _values(before["hold"]["before"])
-        asked = _values(before["hold"]["asked"])
-        return {**_values(before.get("lift", {})), **{k: stricter(v, held.get(k)) for k, v in asked.items()}}
+        held = values(before["hold"]["before"])
+        asked = values(before["hold"]["asked"])
+        return {**values(before.get("lift", {})), **{k: stricter(v, held.get(k)) for k, v in asked.items()}}
 
 
 class ReleaseSteps:
@@ -154,21 +132,21 @@ class ReleaseSteps:
             first = hold.before.get(kind)
             known = kind in read.values and any(same(kind, read.values[kind], v) for v in (value, first))
             (back if known else left)[kind] = first if known else read.values.get(kind)
-        return {"back": _plain(back), "ours": _plain(ours), "left": _plain(left)}
+        return {"back": plain(back), "ours": plain(ours), "left": plain(left)}
 
     async def apply(self, action: Release, before: Json, context: StepContext) -> None:
         """Put back."""
-        back, ours = _values(before["back"]), _values(before["ours"])
+        back, ours = values(before["back"]), values(before["ours"])
         await _put_back(action.vm, back, {kind: ours.get(kind) for kind in back}, context)
 
     async def verify(self, action: Release, before: Json, context: StepContext) -> Json:
         """Read back."""
-        back = _values(before["back"])
+        back = values(before["back"])
         read = await _settled(_reader(context), action.vm, back)
-        off = _drift(read, {kind: (value,) for kind, value in back.items()})
+        off = drift(read, {kind: (value,) for kind, value in back.items()})
         if off:
             raise Rejected(f"still limited: {', '.join(off)}", subject=action.vm)
-        return {"limits": _plain({k: read.values[k] for k in back if k in read.values}), "left": before["left"]}
+        return {"limits": plain({k: read.values[k] for k in back if k in read.values}), "left": before["left"]}
 
     async def undo(self, action: Release, before: Json, context: StepContext) -> None:
         """Change nothing: a VM that has its own limits again is in the safe state."""
@@ -237,50 +215,11 @@ class MigrateSteps:
         return await _copy(context.sensing, action.vm) is None
 
 
-def _sound(action: Throttle) -> None:
-    if not action.limits:
-        raise Invalid("a throttle must name at least one limit", subject=action.vm)
-    for kind, value in action.limits.items():
-        if not 0 < value < float("inf"):
-            raise Invalid(f"{kind} must be a positive number, not {value}", subject=action.vm)
-    if not 0 < action.expires_after_s < float("inf"):
-        raise Invalid("a throttle must expire", subject=action.vm)
-
-
-def _allowed(action: Throttle, vm: VM, context: StepContext) -> None:
-    sla = context.view.sla(action.vm)
-    if sla is None:
-        return
-    if not sla.throttleable:
-        raise NotPermitted(f"class {sla.name} is never throttled", subject=action.vm, mend="migrate it instead")
-    floors = {
-        LimitKind.CPU_CAP: sla.floor_cpu_cores,
-        LimitKind.MEMORY: sla.floor_memory_fraction * vm.memory_max_bytes,
-        LimitKind.DISK_IOPS: sla.floor_disk_iops,
-        LimitKind.DISK_BANDWIDTH: sla.floor_disk_bandwidth,
-    }
-    for kind, value in action.limits.items():
-        floor = floors.get(kind, 0.0)
-        if value < floor and not same(kind, value, floor):
-            raise NotPermitted(
-                f"class {sla.name} keeps at least {words(kind, floor)}, {words(kind, value)} is less",
-                subject=action.vm,
-            )
-
-
-def _untouched(hold: Hold, read: Limits) -> None:
-    """Refuse when what holds is not what our throttle left."""
-    expected = {k: (stricter(v, hold.before.get(k)),) for k, v in hold.asked.items()}
-    changed = _drift(read, expected)
-    if changed:
-        raise Conflict(f"changed by another hand: {', '.join(changed)}", subject=hold.vm)
-
-
 async def _put_back(vm: VMId, back: Values, ours: Values, context: StepContext) -> None:
     """Set ``back`` where ``ours`` still holds. Raises Conflict, at the end, for what another hand has changed."""
     read = await _reader(context).read(vm)
     expected = {kind: (value, ours.get(kind)) for kind, value in back.items()}
-    changed = {k for k, values in expected.items() if _drift(read, {k: values})}
+    changed = {k for k, values in expected.items() if drift(read, {k: values})}
     todo = {
         kind: value
         for kind, value in back.items()

@@ -1,0 +1,341 @@
+"""The steps on the simulator: what they refuse, what they leave, what another hand has done."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from yamori.drivers.simulator import Demand, Fault, HostShape, SimulatorSession, VMShape, World, WorldShape
+from yamori.manifest.module import FleetView, Hold, StepContext
+from yamori.model.actions import Migrate, Release, Throttle
+from yamori.model.errors import (
+    Conflict,
+    Failed,
+    Interrupted,
+    Invalid,
+    NotPermitted,
+    Rejected,
+    Unreachable,
+    Unsupported,
+)
+from yamori.model.ids import EndpointName, HostId
+from yamori.model.limits import LimitKind
+from yamori.model.sla import STANDARD_CLASSES
+from yamori.model.vm import PowerState
+from yamori.modules.guard.steps import MigrateSteps, ReleaseSteps, ThrottleSteps
+
+CAP, IOPS, MEMORY = LimitKind.CPU_CAP, LimitKind.DISK_IOPS, LimitKind.MEMORY
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Bench:
+    """One simulated fleet of two hosts, and the contexts in which steps run on its third, bronze VM."""
+
+    world: World = field(
+        default_factory=lambda: World(
+            WorldShape(
+                hosts=2,
+                vms_per_host=4,
+                host=HostShape(cpus=4),
+                vm=VMShape(vcpus=2, memory_bytes=2 << 30),
+                step_s=0.5,
+            )
+        )
+    )
+    hold: Hold | None = None
+    without: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.a = SimulatorSession(self.world, EndpointName("a"), hosts=["host-0"], without=self.without)
+        self.b = SimulatorSession(self.world, EndpointName("b"), hosts=["host-1"])
+        self.gold, self.silver, self.vm = self.world.vms("host-0")[:3]
+
+    async def context(self, *, landing=False):
+        listing = await self.a.sensing.inventory.read()
+        mover = self.b.acting.migration
+        return StepContext(
+            key="run-1",
+            sensing=self.a.sensing,
+            acting=self.a.acting,
+            view=FleetView(
+                now=NOW,
+                vms={vm.id: vm for vm in listing.vms},
+                classes=STANDARD_CLASSES,
+                holds={},
+                kinds={HostId("a"): frozenset(LimitKind)},
+                can_migrate=frozenset(),
+            ),
+            hold=self.hold,
+            landing=await mover.landing(self.vm) if landing else None,
+            destination=self.b.sensing if landing else None,
+        )
+
+    async def limits(self, kind):
+        return (await self.a.sensing.limits.read(self.vm)).values[kind]
+
+    def throttle(self, limits, vm=None):
+        return Throttle(vm=vm or self.vm, limits=limits, expires_after_s=60.0)
+
+    def held(self, asked, before):
+        self.hold = Hold(
+            vm=self.vm,
+            before=before,
+            asked=asked,
+            since=NOW,
+            expires_at=NOW + timedelta(seconds=60),
+            run="run-0",
+            finding_key="k",
+        )
+
+
+async def carry_out(bench, action, steps=None):
+    steps, context = steps or ThrottleSteps(), await bench.context()
+    before = await steps.check(action, context)
+    await steps.apply(action, before, context)
+    return before, await steps.verify(action, before, context)
+
+
+async def test_a_throttle_is_set_read_back_and_undone():
+    bench = Bench()
+    action = bench.throttle({CAP: 0.5, IOPS: 100.0})
+    before, seen = await carry_out(bench, action)
+    assert before["hold"] == {
+        "before": {"cpu_cap": None, "disk_iops": None},
+        "asked": {"cpu_cap": 0.5, "disk_iops": 100.0},
+    }
+    assert seen["limits"] == {"cpu_cap": 0.5, "disk_iops": 100.0}
+    for _ in range(2):
+        await ThrottleSteps().undo(action, before, await bench.context())
+        assert await bench.limits(CAP) is None
+
+
+async def test_checking_changes_nothing():
+    bench = Bench()
+    await ThrottleSteps().check(bench.throttle({CAP: 0.5}), await bench.context())
+    assert await bench.limits(CAP) is None
+
+
+async def test_applying_twice_is_the_same_as_once():
+    bench = Bench()
+    action, context = bench.throttle({CAP: 0.5}), await bench.context()
+    before = await ThrottleSteps().check(action, context)
+    for _ in range(2):
+        await ThrottleSteps().apply(action, before, context)
+    assert await bench.limits(CAP) == 0.5
+
+
+async def test_a_stricter_limit_that_a_hand_has_set_stays():
+    bench = Bench()
+    bench.world.limit(bench.vm, {CAP: 0.2})
+    action = bench.throttle({CAP: 0.5})
+    before, seen = await carry_out(bench, action)
+    assert seen["limits"] == {"cpu_cap": 0.2}
+    await ThrottleSteps().undo(action, before, await bench.context())
+    assert await bench.limits(CAP) == 0.2
+
+
+async def test_a_second_throttle_keeps_what_held_before_the_first():
+    bench = Bench()
+    bench.world.limit(bench.vm, {CAP: 1.5})
+    await carry_out(bench, bench.throttle({CAP: 0.5}))
+    bench.held({CAP: 0.5}, {CAP: 1.5})
+    before, _ = await carry_out(bench, bench.throttle({CAP: 0.8}))
+    assert before["hold"]["before"] == {"cpu_cap": 1.5}
+    assert await bench.limits(CAP) == 0.8
+    await ThrottleSteps().undo(bench.throttle({CAP: 0.8}), before, await bench.context())
+    assert await bench.limits(CAP) == 0.5, "undoing goes back to the throttle beneath"
+
+
+async def test_a_throttle_that_names_fewer_limits_gives_the_others_back():
+    bench = Bench()
+    await carry_out(bench, bench.throttle({CAP: 0.5, IOPS: 100.0}))
+    bench.held({CAP: 0.5, IOPS: 100.0}, {CAP: None, IOPS: None})
+    await carry_out(bench, bench.throttle({CAP: 0.5}))
+    assert await bench.limits(IOPS) is None
+
+
+async def test_limits_changed_by_hand_under_a_hold_are_a_conflict():
+    bench = Bench()
+    await carry_out(bench, bench.throttle({CAP: 0.5}))
+    bench.held({CAP: 0.5}, {CAP: None})
+    bench.world.limit(bench.vm, {CAP: 1.0})
+    with pytest.raises(Conflict, match="another hand"):
+        await ThrottleSteps().check(bench.throttle({CAP: 0.4}), await bench.context())
+
+
+async def test_a_hand_between_check_and_apply_is_not_overwritten():
+    bench = Bench()
+    action, context = bench.throttle({CAP: 0.5}), await bench.context()
+    before = await ThrottleSteps().check(action, context)
+    bench.world.limit(bench.vm, {CAP: 0.1})
+    with pytest.raises(Conflict):
+        await ThrottleSteps().apply(action, before, context)
+    assert await bench.limits(CAP) == 0.1
+
+
+async def test_undo_leaves_what_a_hand_has_changed_since_and_says_so():
+    bench = Bench()
+    action = bench.throttle({CAP: 0.5, IOPS: 100.0})
+    before, _ = await carry_out(bench, action)
+    bench.world.limit(bench.vm, {CAP: 0.3})
+    with pytest.raises(Conflict, match="left as another hand"):
+        await ThrottleSteps().undo(action, before, await bench.context())
+    assert (await bench.limits(CAP), await bench.limits(IOPS)) == (0.3, None)
+
+
+@pytest.mark.parametrize("limits", [{}, {CAP: 0.0}, {CAP: -1.0}, {CAP: float("nan")}, {CAP: float("inf")}])
+async def test_a_malformed_throttle_is_refused(limits):
+    bench = Bench()
+    with pytest.raises(Invalid):
+        await ThrottleSteps().check(bench.throttle(limits), await bench.context())
+
+
+async def test_gold_is_never_throttled_and_nobody_below_the_floor():
+    bench = Bench()
+    with pytest.raises(NotPermitted):
+        await ThrottleSteps().check(bench.throttle({CAP: 1.5}, bench.gold), await bench.context())
+    with pytest.raises(NotPermitted, match=r"0\.25"):
+        await ThrottleSteps().check(bench.throttle({CAP: 0.1}, bench.silver), await bench.context())
+
+
+async def test_a_stopped_vm_is_not_throttled():
+    bench = Bench()
+    await bench.a.acting.power.stop(bench.vm, force=True)
+    with pytest.raises(Conflict, match="not running"):
+        await ThrottleSteps().check(bench.throttle({CAP: 0.5}), await bench.context())
+
+
+async def test_a_limit_that_the_host_cannot_set_is_unsupported():
+    bench = Bench(without={"limits.cpu_cap": "no scheduler parameters"})
+    with pytest.raises(Unsupported):
+        await ThrottleSteps().check(bench.throttle({CAP: 0.5}), await bench.context())
+
+
+async def test_a_limit_that_does_not_read_back_fails():
+    bench = Bench()
+    bench.world.faults.add(Fault(operation="limits.set", drift={CAP: 1.7}))
+    with pytest.raises(Rejected, match="read back"):
+        await carry_out(bench, bench.throttle({CAP: 0.5}))
+
+
+async def test_a_lost_answer_is_made_good_by_trying_again():
+    bench = Bench()
+    action, context = bench.throttle({CAP: 0.5}), await bench.context()
+    before = await ThrottleSteps().check(action, context)
+    bench.world.faults.add(Fault(operation="limits.set", raises=Unreachable, obeyed=True))
+    with pytest.raises(Unreachable):
+        await ThrottleSteps().apply(action, before, context)
+    await ThrottleSteps().apply(action, before, context)
+    assert (await ThrottleSteps().verify(action, before, context))["limits"] == {"cpu_cap": 0.5}
+
+
+async def test_release_gives_back_what_held_before():
+    bench = Bench()
+    bench.world.limit(bench.vm, {CAP: 1.5})
+    await carry_out(bench, bench.throttle({CAP: 0.5}))
+    bench.held({CAP: 0.5}, {CAP: 1.5})
+    _, seen = await carry_out(bench, Release(vm=bench.vm), ReleaseSteps())
+    assert seen == {"limits": {"cpu_cap": 1.5}, "left": {}}
+    assert await bench.limits(CAP) == 1.5
+
+
+async def test_release_leaves_what_a_hand_has_changed():
+    bench = Bench()
+    await carry_out(bench, bench.throttle({CAP: 0.5, IOPS: 100.0}))
+    bench.held({CAP: 0.5, IOPS: 100.0}, {CAP: None, IOPS: None})
+    bench.world.limit(bench.vm, {CAP: 0.3})
+    _, seen = await carry_out(bench, Release(vm=bench.vm), ReleaseSteps())
+    assert seen["left"] == {"cpu_cap": 0.3}
+    assert (await bench.limits(CAP), await bench.limits(IOPS)) == (0.3, None)
+
+
+async def test_release_without_a_hold_is_refused():
+    bench = Bench()
+    with pytest.raises(Conflict):
+        await ReleaseSteps().check(Release(vm=bench.vm), await bench.context())
+
+
+async def moved(bench, context, action, before):
+    task = asyncio.create_task(MigrateSteps().apply(action, before, context))
+    for _ in range(200):
+        if task.done():
+            break
+        bench.world.advance(0.5)
+        for _ in range(4):
+            await asyncio.sleep(0)
+    await task
+
+
+async def test_a_move_ends_with_one_running_copy_at_the_destination():
+    bench = Bench()
+    action, context = Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=True)
+    before = await MigrateSteps().check(action, context)
+    assert (before["from"], before["to"], before["storage"]) == ("a", "b", "shared")
+    await moved(bench, context, action, before)
+    assert await MigrateSteps().verify(action, before, context) == {"host": "b", "copies": 1}
+    await MigrateSteps().apply(action, before, context)  # resumed after the end: nothing more to do
+    await MigrateSteps().undo(action, before, context)
+    assert (await bench.b.sensing.inventory.vm(bench.vm)).state is PowerState.RUNNING
+
+
+async def test_a_resumed_move_joins_the_one_under_way():
+    bench = Bench()
+    action, context = Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=True)
+    before = await MigrateSteps().check(action, context)
+    first = asyncio.create_task(MigrateSteps().apply(action, before, context))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    with pytest.raises(Conflict, match="moved already"):
+        await MigrateSteps().check(action, context)
+    await moved(bench, context, action, before)
+    assert (await MigrateSteps().verify(action, before, context))["copies"] == 1
+
+
+async def test_a_failed_move_leaves_the_vm_where_it_was():
+    bench = Bench()
+    bench.world.set_demand(bench.vm, Demand())
+    action, context = Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=True)
+    before = await MigrateSteps().check(action, context)
+    bench.world.faults.add(Fault(operation="migration.run", raises=Unreachable, at_progress=0.5))
+    with pytest.raises(Failed):
+        await moved(bench, context, action, before)
+    with pytest.raises(Rejected):
+        await MigrateSteps().verify(action, before, context)
+    await MigrateSteps().undo(action, before, context)
+    assert (await bench.a.sensing.inventory.vm(bench.vm)).state is PowerState.RUNNING
+
+
+async def test_undoing_a_move_under_way_cancels_it():
+    bench = Bench()
+    action, context = Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=True)
+    before = await MigrateSteps().check(action, context)
+    task = asyncio.create_task(MigrateSteps().apply(action, before, context))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    await MigrateSteps().undo(action, before, context)
+    with pytest.raises(Interrupted):
+        await task
+    assert (await bench.a.sensing.inventory.vm(bench.vm)).state is PowerState.RUNNING
+
+
+async def test_a_move_without_a_destination_is_refused():
+    bench = Bench()
+    with pytest.raises(Conflict):
+        await MigrateSteps().check(Migrate(vm=bench.vm), await bench.context())
+
+
+async def test_a_stopped_vm_is_not_moved():
+    bench = Bench()
+    await bench.a.acting.power.stop(bench.vm, force=True)
+    with pytest.raises(Conflict):
+        await MigrateSteps().check(Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=False))
+
+
+async def test_a_throttle_of_memory_waits_for_what_the_hypervisor_shows():
+    bench = Bench()
+    _, seen = await carry_out(bench, bench.throttle({MEMORY: float(1 << 30)}))
+    assert seen["limits"]["memory"] == float(1 << 30)
