@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC240 -- a controller of a test may look at small files in its loop
 """Controllers of different owners at one store, as they will be when there are several of them."""
 
 import asyncio
@@ -26,9 +27,13 @@ SUBJECT = "v"
 
 @dataclass
 class Alone(Throttling):
-    """A throttle that notices when another process is at work on its subject at the same time."""
+    """A throttle that notices when another process is at work on its subject at the same time.
+
+    ``until`` names a file: it stays at work until somebody has made it.
+    """
 
     place: Path = Path()
+    until: str | None = None
 
     async def apply(self, before: Json) -> None:
         lock = os.open(self.place / "at-work", os.O_RDWR | os.O_CREAT, 0o600)
@@ -37,6 +42,8 @@ class Alone(Throttling):
         except BlockingIOError:
             (self.place / "overlap").touch()
         await super().apply(before)
+        if self.until is not None:
+            await _made(self.place / self.until)
         await asyncio.sleep(0.005)
         os.close(lock)
 
@@ -57,14 +64,22 @@ async def _opened(place: Path, owner: str) -> tuple[Store, Engine, World]:
     return store, engine, World(place / "world.json")
 
 
-async def _insist(work: Callable[[], Awaitable[Run]]) -> int:
-    """Do it as soon as the other lets go. Returns how often it was refused."""
+async def _made(path: Path) -> None:
+    async with asyncio.timeout(60.0):
+        while not path.exists():  # noqa: ASYNC110 -- another process makes it
+            await asyncio.sleep(0.01)
+
+
+async def _insist(work: Callable[[], Awaitable[Run]], mark: Path | None = None) -> int:
+    """Do it as soon as the other lets go, leaving a mark when refused. Returns how often it was."""
     refused = 0
     while True:
         try:
             await work()
         except Conflict:
             refused += 1
+            if mark is not None:
+                mark.touch()
             await asyncio.sleep(0.01)
         else:
             return refused
@@ -76,13 +91,15 @@ async def _alone(run: Run, store: Store, world: World, place: Path) -> Alone:
     return Alone(run=run, world=world, hold=step.hold, place=place)
 
 
-async def _contend(place: Path, owner: str, runs: int, limit: float) -> int:
+async def _contend(place: Path, owner: str, runs: int, limit: float, until: str | None) -> int:
     store, engine, world = await _opened(place, owner)
     refused = 0
     for number in range(runs):
         run = planned(Act(f"{owner}-{number}", SUBJECT, ((CAP, limit + number),)))
         step = await _alone(run, store, world, place)
-        refused += await _insist(lambda run=run, step=step: engine.execute(run, step))  # type: ignore[misc]
+        step.until = until if number == 0 else None
+        mark = place / f"refused-{owner}"
+        refused += await _insist(lambda run=run, step=step: engine.execute(run, step), mark)  # type: ignore[misc]
     # What a dead one left is anybody's, once its lease has run out.
     while left := await store.journal.unfinished():
         for run in left:
@@ -117,8 +134,22 @@ async def _take_over(place: Path, owner: str) -> int:
     return refused
 
 
-def contend(place: str, owner: str, runs: int, limit: float) -> int:
-    return asyncio.run(_contend(Path(place), owner, runs, limit))
+async def _take_lease(place: Path, owner: str) -> int:
+    """Take the lease as soon as it can be had, and die before writing a word."""
+    store, _, _ = await _opened(place, owner)
+    refused = 0
+    while True:
+        try:
+            await store.leases.acquire(SUBJECT, owner, TTL_S)
+        except Conflict:
+            refused += 1
+            await asyncio.sleep(0.02)
+        else:
+            return refused
+
+
+def contend(place: str, owner: str, runs: int, limit: float, until: str | None = None) -> int:
+    return asyncio.run(_contend(Path(place), owner, runs, limit, until))
 
 
 def doze(place: str, owner: str) -> str:
@@ -127,3 +158,7 @@ def doze(place: str, owner: str) -> str:
 
 def take_over(place: str, owner: str) -> int:
     return asyncio.run(_take_over(Path(place), owner))
+
+
+def take_lease(place: str, owner: str) -> int:
+    return asyncio.run(_take_lease(Path(place), owner))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.crash.contending import contend, doze, take_over
+from tests.crash.contending import contend, doze, take_lease, take_over
 from tests.crash.controller import CAP, IOPS, STORIES, Act, Mortality, many_at_once, one_life
 from yamori.store import open_store
 
@@ -51,5 +51,6 @@ LIVES: dict[str, Callable[..., Any]] = {
     "opening": opening,
     "contend": contend,
     "doze": doze,
+    "take_lease": take_lease,
     "take_over": take_over,
 }

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,13 @@ def place(fresh: Path, quick_path: Path) -> Path:
 
 
 def test_two_engines_never_work_on_one_subject_at_once(place: Path, lives: Nursery, others: Nursery) -> None:
-    lives.begin("contend", str(place), "a", 12, 100.0)
+    # The first run of one goes on until the other has been refused: so they are sure to meet.
+    lives.begin("contend", str(place), "a", 12, 100.0, "refused-b")
+    _until(lambda: (place / "at-work").exists())
     others.begin("contend", str(place), "b", 12, 200.0)
-    (code_a, refused_a), (code_b, refused_b) = lives.end(), others.end()
+    (code_a, _), (code_b, refused_b) = lives.end(), others.end()
     assert (code_a, code_b) == (0, 0)
-    assert refused_a + refused_b > 0, "they never met, so nothing was shown"
+    assert refused_b > 0
     end = asyncio.run(ending(place / "state", place / "world.json"))
     assert len(end["runs"]) == 24
     assert {run["state"] for run in end["runs"].values()} == {"verified"}
@@ -64,11 +67,19 @@ def test_what_a_killed_engine_left_is_finished_by_the_other(
     assert not (place / "overlap").exists()
 
 
-def test_an_engine_that_wakes_up_too_late_writes_nothing_more(
-    place: Path, lives: Nursery, others: Nursery
+@pytest.fixture
+def sleeper(place: Path, lives: Nursery) -> Iterator[int]:
+    """An engine whose whole process fell asleep in the middle of apply. Its test wakes it up."""
+    pid = lives.begin("doze", str(place), "a")
+    _until(lambda: _stopped(pid))
+    yield pid
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_an_engine_that_wakes_up_after_its_run_was_finished_writes_nothing_more(
+    place: Path, sleeper: int, lives: Nursery, others: Nursery
 ) -> None:
-    sleeper = lives.begin("doze", str(place), "a")
-    _until(lambda: _stopped(sleeper))
     code, refused = others.live("take_over", str(place), "b")
     assert code == 0
     assert refused > 0, "the lease of a living owner was taken before it ran out"
@@ -81,6 +92,24 @@ def test_an_engine_that_wakes_up_too_late_writes_nothing_more(
     tokens = [entry.token for entry in finished.entries]
     assert tokens == sorted(tokens)
     assert tokens[-1] > tokens[0]
+    asyncio.run(ending(place / "state", place / "world.json"))
+
+
+def test_an_engine_that_wakes_up_after_another_took_its_lease_writes_nothing_more(
+    place: Path, sleeper: int, lives: Nursery, others: Nursery
+) -> None:
+    """Here nothing but the token tells that it is too late: the other has not written a word yet."""
+    code, refused = others.live("take_lease", str(place), "b")
+    assert code == 0
+    assert refused > 0
+    left = asyncio.run(_run(place))
+    assert left.state is RunState.APPLYING
+
+    os.kill(sleeper, signal.SIGCONT)
+    assert lives.end() == (0, "interrupted")
+    assert asyncio.run(_run(place)) == left
+    assert others.live("take_over", str(place), "b") == (0, 0)
+    assert asyncio.run(_run(place)).state is RunState.VERIFIED
     asyncio.run(ending(place / "state", place / "world.json"))
 
 
