@@ -140,7 +140,6 @@ def test_a_broken_service_file_is_one_clear_line(service: Served, run: Type, tmp
         (("up", "--config", "/nowhere.yaml", "--tls-key", "k"), "go together"),
         (("policy", "check", "/nowhere.yaml"), "/nowhere.yaml: cannot be read"),
         (("policy", "replay", "/nowhere.yaml", "--record", "/nowhere"), "/nowhere"),
-        (("bench", "detekt"), "did you mean 'detect'?"),
         (("demo", "--simulated", "--kind", "gpu"), "'gpu' is not one of cpu, memory, disk"),
         (("demo", "--speed", "0"), "Invalid value for '--speed'"),
         (("lab", "up", "Bad Name"), "is no lab name"),

@@ -185,6 +185,48 @@ def test_up_serves_until_it_is_asked_to_end(tmp_path: Path, number: signal.Signa
     assert not (state / "service.json").exists()
 
 
+def test_a_real_service_is_asked_stopped_and_its_record_replayed(tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text("tick_s: 0.2\nendpoints:\n- {name: sim, driver: simulator, world: asked, follow: 1.0}\n")
+    state = str(tmp_path / "state")
+    process = subprocess.Popen(
+        [*YAMORI, "up", "--config", str(fleet), "--state-dir", state, "--listen", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def ask(*words: str) -> str:
+        found = subprocess.run(
+            [*YAMORI, *words, "--state-dir", state], capture_output=True, text=True, check=False
+        )
+        assert found.returncode == 0, found.stderr
+        return found.stdout
+
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline().startswith("Yamori serves at http://127.0.0.1:")
+        deadline = time.monotonic() + 60
+        while "silver" not in ask("fleet") and time.monotonic() < deadline:
+            time.sleep(0.2)
+        vm = next(
+            v["vm"]["id"] for v in json.loads(ask("fleet", "--json")) if v["vm"]["labels"]["sla"] == "silver"
+        )
+        assert "read back: limits cpu 0.5 cores" in ask("throttle", vm, "--cpu", "0.5", "--for", "5m")
+        run = json.loads(ask("runs", "--json"))[0]["id"]
+        assert "ruled allow by rule operators:default" in ask("explain", run)
+        assert f"run {run}: undone" in ask("undo", run)
+        assert "the chain holds" in ask("ledger", "verify")
+        events = [json.loads(line) for line in ask("ledger", "export", "--ocsf").splitlines()]
+        assert {event["metadata"]["version"] for event in events} == {"1.8.0"}
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    policy = str(Path(__file__).parents[2] / "examples" / "policies" / "contain.yaml")
+    assert json.loads(ask("policy", "replay", policy, "--json"))["ticks"] > 0
+    assert "readings over" in ask("policy", "replay", policy)
+
+
 def test_completion_offers_names_from_the_running_service_and_nothing_otherwise(
     service: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

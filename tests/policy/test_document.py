@@ -1,11 +1,12 @@
 """Texts that people write: every mistake is found at its place, nothing hostile gets through."""
 
 from enum import StrEnum
+from typing import Annotated
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from yamori.model.errors import Invalid
 from yamori.policy.document import load, parse
@@ -157,6 +158,30 @@ def test_a_misspelt_key_inside_a_mapping_or_a_choice_is_answered_with_the_right_
     with pytest.raises(Invalid) as caught:
         load("entry: {nmae: x}\neither: {nmae: x}\n", Choice, "f")
     assert str(caught.value).count("did you mean 'name'?") == 2
+
+
+def test_a_list_whose_entries_are_wrong_is_not_called_empty_too() -> None:
+    class Listed(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        entries: Annotated[tuple[Entry, ...], Field(min_length=1)]
+
+    with pytest.raises(Invalid) as caught:
+        load("entries: [{nmae: x}]\n", Listed, "f")
+    assert "entries or more" not in str(caught.value)
+    with pytest.raises(Invalid, match="needs 1 entries or more"):
+        load("entries: []\n", Listed, "f")
+
+
+def test_a_choice_behind_an_annotation_is_looked_into_and_other_words_of_the_checker_are_passed_on() -> None:
+    class Deep(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        entries: dict[str, Annotated[Entry, Field()]] = {}
+        size: Annotated[int, Field(multiple_of=5)] = 5
+
+    with pytest.raises(Invalid) as caught:
+        load("entries: {a: {nmae: x}}\nsize: 7\n", Deep, "f")
+    assert "did you mean 'name'?" in str(caught.value)
+    assert "f:2:7: size: input should be a multiple of 5, not 7" in str(caught.value)
 
 
 def test_a_part_can_be_validated_without_keys_that_belong_to_somebody_else() -> None:
