@@ -26,7 +26,7 @@ from yamori.modules.guard.settings import GuardSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What happened in one tick. ``done`` are the actions that were carried out, ``failed`` why others were not."""
+    """What happened in one tick. ``done`` are the actions carried out, ``failed`` says why others were not."""
 
     at: float
     findings: tuple[Finding, ...]
@@ -34,6 +34,7 @@ class Told:
     done: tuple[Throttle | Release | Migrate, ...]
     failed: tuple[str, ...]
     holds: Mapping[VMId, Hold]
+    frame: UsageFrame
 
 
 @dataclass(slots=True)
@@ -88,10 +89,11 @@ class Arena:
             findings.extend(found)
         for finding in findings:
             proposals.extend(MODULE.respond(finding, moment.seen, self.settings))
+        keys: dict[str, str] = {finding.id: finding.key for finding in findings}
         done: list[Throttle | Release | Migrate] = []
         failed: list[str] = []
         for proposal in proposals if self.act else ():
-            error = await self._carry_out(proposal, moment.seen)
+            error = await self._carry_out(proposal, moment.seen, keys.get(proposal.finding or ""))
             if error is None:
                 done.append(proposal.action)
             else:
@@ -103,6 +105,7 @@ class Arena:
             done=tuple(done),
             failed=tuple(failed),
             holds=dict(self.holds),
+            frame=moment.frame,
         )
 
     async def _look(self) -> _Moment:
@@ -110,9 +113,8 @@ class Arena:
         for host, session in self.sessions.items():
             try:
                 usage = session.sensing.usage
-                if usage is None:
-                    raise YamoriError("no usage counters")
-                frames.append(await usage.read())
+                if usage is not None:
+                    frames.append(await usage.read())
             except YamoriError as error:
                 lost[host] = str(error)
         for vm in [vm for vm, task in self.moving.items() if task.done()]:
@@ -141,7 +143,7 @@ class Arena:
             drifted=frozenset(self.drifted),
         )
 
-    async def _carry_out(self, proposal: Proposal, view: FleetView) -> str | None:
+    async def _carry_out(self, proposal: Proposal, view: FleetView, key: str | None) -> str | None:
         """Run check, apply and verify of one action. Returns why it failed, None if it did not."""
         action = proposal.action
         host = view.vms[action.vm].host
@@ -174,7 +176,7 @@ class Arena:
                 since=view.now,
                 expires_at=view.now + timedelta(seconds=action.expires_after_s),
                 run=context.key,
-                finding_key=proposal.finding,
+                finding_key=key,
             )
         return None
 
