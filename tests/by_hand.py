@@ -16,6 +16,7 @@ from yamori.lab.processes import ProcessId
 from yamori.model.ids import VMId
 
 PATIENCE_SECONDS = 60.0
+UNBOUNDED_KIB = 9_007_199_254_740_991
 
 
 class ByHand:
@@ -133,6 +134,7 @@ def _free(link: Any, domain: Any) -> None:
         {"vcpu_quota": -1, "global_quota": -1, "cpu_shares": 1024}, libvirt.VIR_DOMAIN_AFFECT_LIVE
     )
     domain.setBlockIoTune("vda", {"total_iops_sec": 0, "total_bytes_sec": 0}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    domain.setMemoryParameters({"hard_limit": UNBOUNDED_KIB}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
     _inflate(domain)
     everywhere = (True,) * link.getCPUMap(0)[0]
     if tuple(domain.vcpuPinInfo()[0]) != everywhere:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from yamori.drivers.libvirt.workers import Workers
-from yamori.model.errors import Busy, Unreachable
+from yamori.model.errors import Unreachable
 
 SOON = 0.05
 LATER = 30.0
@@ -57,11 +57,11 @@ async def test_too_many_hanging_calls_are_the_last(gate: threading.Event) -> Non
     assert threading.active_count() == before
 
 
-async def test_when_all_threads_are_in_use_a_call_is_busy(gate: threading.Event) -> None:
+async def test_when_all_threads_are_in_use_a_call_waits_for_no_longer_than_its_time(gate: threading.Event) -> None:
     workers = Workers("w", size=1, most_stuck=2)
     running = asyncio.create_task(workers.run(gate.wait, seconds=LATER))
     await asyncio.sleep(0)
-    with pytest.raises(Busy):
+    with pytest.raises(TimeoutError):
         await workers.run(lambda: 7, seconds=SOON)
     gate.set()
     assert await running

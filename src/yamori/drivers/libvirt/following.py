@@ -9,10 +9,20 @@ import libvirt
 
 from yamori.drivers.libvirt.changes import LibvirtChanges
 from yamori.drivers.libvirt.connection import Connection
-from yamori.drivers.libvirt.inventory import find
+from yamori.drivers.libvirt.inventory import find, read_definition
 from yamori.drivers.libvirt.moves import Move, is_outgoing, progress_of
 from yamori.drivers.libvirt.translate import MOVE_NAMESPACE
-from yamori.model.errors import Conflict, Interrupted, NotFound, Rejected, TimedOut, Unreachable, YamoriError
+from yamori.drivers.libvirt.words import clean
+from yamori.model.errors import (
+    Conflict,
+    Interrupted,
+    Invalid,
+    NotFound,
+    Rejected,
+    TimedOut,
+    Unreachable,
+    YamoriError,
+)
 from yamori.model.ids import VMId
 from yamori.model.migration import MigrationPhase
 
@@ -33,6 +43,10 @@ class Moves:
         self._changes = changes
         self._moves: dict[VMId, Move] = {}
 
+    def note(self, key: str) -> str:
+        """What is noted on the VM: a VM that arrived here still bears the note of the move that brought it."""
+        return clean(f"{self._connection.endpoint}: {key}", 200)
+
     def get(self, vm: VMId) -> Move | None:
         """The last move that this process knows of."""
         return self._moves.get(vm)
@@ -47,9 +61,10 @@ class Moves:
         except NotFound:
             return move
         if is_outgoing(job):
+            key = await self._noted_key(vm)
             found = self._moves.get(vm)
             if found is None or found.phase is not MigrationPhase.RUNNING:
-                self.follow(Move(vm=vm, key=None, encrypted=None, progress=progress_of(job)))
+                self.follow(Move(vm=vm, key=key, encrypted=key is not None or None, progress=progress_of(job)))
             return self._moves[vm]
         return move
 
@@ -165,6 +180,16 @@ class Moves:
 
     async def _ask(self, move: Move, job: Callable[[Any], T]) -> T:
         return await self._connection.call(job, capability="migration", subject=move.vm)
+
+    async def _noted_key(self, vm: VMId) -> str | None:
+        """The key that a process of ours noted on the VM when it began the move; such moves are encrypted."""
+        try:
+            noted = await self._connection.call(
+                lambda link: read_definition(find(link, vm), ()).move_key, capability="migration", subject=vm
+            )
+        except (NotFound, Invalid):
+            return None
+        return noted if noted is not None and noted.startswith(self.note("").rstrip()) else None
 
     async def _job(self, vm: VMId) -> dict[str, Any]:
         job: dict[str, Any] = await self._connection.call(

@@ -73,9 +73,10 @@ class LibvirtMigration:
     ) -> None:
         """As source: begin the move and return once libvirt has it under way; what fails before that is raised."""
         lock = self._starting.setdefault(vm, asyncio.Lock())
+        note = self._moves.note(key)
         async with lock:
             known = self._moves.get(vm)
-            if known is not None and known.key == key:
+            if known is not None and known.key == note:
                 return
             self._check(vm, landing, storage, bandwidth_bytes_s)
             if known is not None and known.phase is MigrationPhase.RUNNING:
@@ -87,14 +88,14 @@ class LibvirtMigration:
                     landing,
                     storage=storage,
                     bandwidth_bytes_s=bandwidth_bytes_s,
-                    key=key,
+                    key=note,
                     shared_paths=self._connection.settings.shared_paths,
                 ),
                 capability="migration",
                 subject=vm,
                 seconds=self._connection.settings.timeouts.act_s,
             )
-            move = Move(vm=vm, key=key, encrypted=True)
+            move = Move(vm=vm, key=note, encrypted=True)
             if request is None:
                 self._moves.follow(move)
                 return

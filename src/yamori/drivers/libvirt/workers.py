@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from yamori.model.errors import Busy, Unreachable
+from yamori.model.errors import Unreachable
 
 T = TypeVar("T")
 
@@ -32,16 +32,13 @@ class Workers:
     async def run(self, job: Callable[[], T], *, seconds: float | None) -> T:
         """Return what the job returns, or raise what it raises.
 
-        Raises TimeoutError past ``seconds`` (the job may still take effect), Busy when no thread came free
-        in that time, Unreachable when too many threads hang already.
+        Raises TimeoutError when no thread came free in ``seconds`` or the job took longer than that (it may
+        still take effect), Unreachable when too many threads hang already.
         """
         if self._stuck >= self._most_stuck:
             raise Unreachable(f"{self._stuck} calls hang", subject=self._name)
-        try:
-            async with asyncio.timeout(seconds):
-                await self._places.acquire()
-        except TimeoutError:
-            raise Busy("all threads are in use", subject=self._name) from None
+        async with asyncio.timeout(seconds):
+            await self._places.acquire()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         given_up = False
