@@ -1,4 +1,4 @@
-"""What a guest claims about itself moves no judgement about others: the same fleet, the same findings."""
+"""What a guest claims about itself puts the blame on nobody else."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from yamori.drivers.simulator.columns import State
 from yamori.manifest.module import FleetView
 from yamori.model.change import ChangeKind
 from yamori.model.finding import Finding
-from yamori.model.ids import EndpointName, HostId
+from yamori.model.ids import EndpointName, HostId, VMId
 from yamori.model.limits import LimitKind
 from yamori.model.sla import STANDARD_CLASSES
 from yamori.modules.guard import MODULE
@@ -64,43 +64,50 @@ async def story() -> list[tuple[UsageFrame, FleetView]]:
     return moments
 
 
-async def judged(moments: Sequence[tuple[UsageFrame, FleetView]], lie: Lie | None) -> list[tuple[object, ...]]:
+async def judged(
+    moments: Sequence[tuple[UsageFrame, FleetView]], lie: Lie | None = None, liar: VMId | None = None
+) -> list[tuple[int, Finding]]:
+    """What the guard finds when one guest lies about itself; nobody acts on it."""
     chance = np.random.default_rng(1)
     memory = MODULE.memory()
-    told: list[tuple[object, ...]] = []
+    told: list[tuple[int, Finding]] = []
     for tick, (frame, view) in enumerate(moments):
         values = frame.values.copy()
         if lie is not None:
-            values[:, list(GUESTS_OWN_WORDS)] = lie(values[:, list(GUESTS_OWN_WORDS)], chance)
+            where = np.ix_([frame.vms.index(vm) for vm in frame.vms if vm == liar], list(GUESTS_OWN_WORDS))
+            values[where] = lie(values[where], chance)
         seen = MomentSensors(dataclasses.replace(frame, values=values), view, {})
         async for observation in MODULE.sense(seen, GuardSettings()):
             memory, found = MODULE.assess(observation, memory, GuardSettings())
-            told.extend((tick, *essence(finding)) for finding in found)
+            told.extend((tick, finding) for finding in found)
     return told
 
 
-def essence(finding: Finding) -> tuple[object, ...]:
-    return (
-        finding.kind,
-        finding.host,
-        finding.cause,
-        finding.victims,
-        finding.resource,
-        finding.severity,
-        finding.confidence,
-        finding.nature,
-        finding.closed_at is None,
-    )
+def blamed(findings: Sequence[tuple[int, Finding]], resource: str | None = None) -> set[VMId]:
+    """Whom a throttle or a move could hit: causes of findings with victims."""
+    return {
+        finding.cause
+        for _, finding in findings
+        if finding.cause is not None and finding.victims and resource in (None, finding.resource)
+    }
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_a_guests_own_words_change_no_finding(lie: str) -> None:
+async def test_a_guest_that_lies_about_itself_puts_the_blame_on_nobody_else(lie: str) -> None:
     moments = await story()
-    honest = await judged(moments, None)
-    assert any(cause is not None and victims for _, _, _, cause, victims, *_ in honest), (
-        "the story has an offender"
-    )
-    assert await judged(moments, LIES[lie]) == honest
+    honest = blamed(await judged(moments))
+    assert len(honest) == 1, "the story has one offender"
+    for liar in moments[0][0].vms:
+        assert blamed(await judged(moments, LIES[lie], liar)) <= honest | {liar}
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_what_a_hypervisor_measures_itself_no_guest_can_talk_away(lie: str) -> None:
+    moments = await story()
+    honest = blamed(await judged(moments), "cpu")
+    assert honest
+    for liar in moments[0][0].vms:
+        assert blamed(await judged(moments, LIES[lie], liar), "cpu") >= honest
 
 
 async def test_what_a_module_is_handed_cannot_be_written_to() -> None:

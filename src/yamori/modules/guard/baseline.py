@@ -37,11 +37,15 @@ CLIP = 3.0
 
 
 def use(rates: Rates, untrusted_usable: Floats) -> Floats:
-    """Return what each VM uses now, shape (uses, VMs). ``untrusted_usable`` is the guest's word, bytes."""
+    """Return what each VM uses now, shape (uses, VMs). ``untrusted_usable`` is the guest's word, bytes: it counts
+
+    only within what the guest has been given, so that a lie is about the liar's own memory and no more.
+    """
     values = rates.values
     taken = np.empty((len(Use), len(rates.vms)))
     taken[Use.CPU] = values[Rate.CPU_CORES]
-    filled = values[Rate.MEMORY_ASSIGNED_BYTES] - untrusted_usable
+    assigned = values[Rate.MEMORY_ASSIGNED_BYTES]
+    filled = assigned - np.clip(untrusted_usable, 0.0, assigned)
     taken[Use.MEMORY] = np.fmax(values[Rate.MEMORY_RESIDENT_BYTES], filled)
     taken[Use.DISK] = values[Rate.DISK_IOPS] + values[Rate.DISK_BYTES_S] / OP_BYTES
     taken[Use.NETWORK] = values[Rate.NET_TX_PACKETS_S] + values[Rate.NET_TX_BYTES_S] / PACKET_BYTES
