@@ -331,7 +331,7 @@ class Controller:
     # What is told on.
 
     def _told(self, run: Run) -> None:
-        self._dispatcher.deeds.note(run, self.fleet())
+        self._dispatcher.told(run)
         body = to_plain(run)
         body.pop("entries", None)
         self._events.tell(EventKind.RUN, run.id, body)

@@ -77,6 +77,7 @@ class Dispatcher:
         self._tasks: dict[RunId, asyncio.Task[Run]] = {}
         self._said: dict[tuple[VMId, str, str, str], datetime] = {}
         self._not_before: dict[VMId, datetime] = {}
+        self._first_word: dict[RunId, asyncio.Event] = {}
 
     def busy(self) -> frozenset[VMId]:
         """Return the VMs with a run under way."""
@@ -106,7 +107,7 @@ class Dispatcher:
             self.deeds.forget(run.id)
             raise
         self._on_ruling(proposal, decision, run.id)
-        self._begin(run, self._engine.execute(run, step))
+        await self._written(run, self._begin(run, self._engine.execute(run, step)))
         return decision, run
 
     async def dry_run(self, proposal: Proposal, finding: Finding | None) -> tuple[Decision, Run | None]:
@@ -165,10 +166,27 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, run: Run, work: Coroutine[Any, Any, Run]) -> None:
+    def told(self, run: Run) -> None:
+        """Note that the journal has taken a word of a run."""
+        self.deeds.note(run, self._world.fleet())
+        if (first := self._first_word.get(run.id)) is not None:
+            first.set()
+
+    async def _written(self, run: Run, task: asyncio.Task[Run]) -> None:
+        """Wait for a run's first word in the journal, so that whoever is told its id can ask for it."""
+        first = self._first_word[run.id] = asyncio.Event()
+        waiting = asyncio.ensure_future(first.wait())
+        try:
+            await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            del self._first_word[run.id]
+            waiting.cancel()
+
+    def _begin(self, run: Run, work: Coroutine[Any, Any, Run]) -> asyncio.Task[Run]:
         task = asyncio.create_task(work, name=f"run {run.id}")
         self._tasks[run.id] = task
         task.add_done_callback(lambda done: self._ended(run.id, done))
+        return task
 
     def _ended(self, run_id: RunId, task: asyncio.Task[Run]) -> None:
         self._tasks.pop(run_id, None)

@@ -13,6 +13,7 @@ from yamori.model.actions import VERBS
 from yamori.model.errors import Defect, Invalid
 from yamori.model.finding import Finding
 from yamori.model.proposal import Proposal
+from yamori.policy.facts import CONTROL
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,12 @@ class Seat:
     """Holds one module in its chair. A module that fails is reported at each tick and never passes for fine."""
 
     def __init__(self, manifest: ModuleManifest, settings: BaseModel) -> None:
+        """Check the card. Raises Defect."""
+        unknown = (set(manifest.proposes) | set(manifest.carries_out)) - set(VERBS)
+        if unknown:
+            raise Defect(f"module {manifest.name} names verbs that do not exist: {', '.join(sorted(unknown))}")
+        if manifest.name == CONTROL:
+            raise Defect(f"no module may be called {CONTROL}: control itself asks under that name")
         self.manifest = manifest
         self.settings = settings
         self._memory: Any = manifest.memory()
@@ -69,9 +76,6 @@ class Seat:
 
 def seat(manifest: ModuleManifest, untrusted_settings: dict[str, Any]) -> Seat:
     """Check a module's settings and card, and give it its chair. Raises Invalid, Defect."""
-    unknown = (set(manifest.proposes) | set(manifest.carries_out)) - set(VERBS)
-    if unknown:
-        raise Defect(f"module {manifest.name} names verbs that do not exist: {', '.join(sorted(unknown))}")
     try:
         settings = manifest.settings.model_validate(untrusted_settings)
     except ValidationError as error:
