@@ -13,6 +13,9 @@ PAGE = 4096.0
 BALLOON_FRACTION_S = 0.25
 """A balloon moves by this fraction of the VM's largest memory each second."""
 
+GUEST_FAULTS_S = 2000.0
+"""A guest that swaps waits for each of its major faults: at half a millisecond each, so many a second."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
@@ -53,13 +56,15 @@ def step(
     fetched = np.minimum(grow, paged)
     resident = resident + grow
     held = np.bincount(host, resident, minlength=host_memory.size)
-    keep = np.minimum(1.0, np.divide(host_memory, held, out=np.ones_like(host_memory), where=held > 0))
+    keep = np.divide(host_memory, held, out=np.ones_like(host_memory), where=held > host_memory)
     evicted = resident * (1.0 - keep[host])
     resident = resident - evicted
     paged = np.maximum(np.minimum(paged - fetched + evicted, assigned - resident), 0.0)
-    missing = np.divide(used - resident, used, out=np.zeros_like(used), where=used > 0)
-    squeezed = np.divide(working_set - assigned, working_set, out=np.zeros_like(used), where=working_set > 0)
-    faults = np.where(running, touch * seconds / PAGE * np.maximum(squeezed, 0.0), 0.0)
+    gone, short = np.maximum(used - resident, 0.0), np.maximum(working_set - assigned, 0.0)
+    missing = np.divide(gone, used, out=np.zeros_like(used), where=used > 0)
+    squeezed = np.divide(short, working_set, out=np.zeros_like(used), where=working_set > 0)
+    rate = np.minimum(touch / PAGE * squeezed, GUEST_FAULTS_S)
+    faults = np.where(running, rate * seconds, 0.0)
     return Memory(
         assigned=assigned,
         resident=resident,
