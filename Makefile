@@ -45,8 +45,9 @@ docs: setup ## write the generated pages of docs/reference afresh
 lab-up: setup ## bring up the virtual hosts and their guests
 	@$(BIN)/yamori lab up
 
-lab-down: setup ## take down the lab and whatever a crash has left
-	@$(BIN)/yamori lab down
+lab-down: setup ## take down the lab, and labs whose maker has died
+	-@$(BIN)/yamori lab down --yes
+	@$(BIN)/yamori lab down --leftovers --yes
 
 bench: setup ## run the benches: NAME=detect|collect|guard
 	@$(BIN)/yamori bench $(or $(NAME),detect) $(if $(JSON),--json)
