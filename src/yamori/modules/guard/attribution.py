@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from yamori.capabilities.sensing.rates import Floats
 from yamori.modules.guard.window import Singles
 
+LEAST_GROWTH = 0.1
+"""Who has grown by less than this part of what is lacking has not caused it, however much it waits itself."""
 LEAST_MOMENTS = 5
 """Co-movement needs at least so many readings with both values."""
 
@@ -65,11 +67,11 @@ def suspects(scene: Scene, least: float) -> list[Suspect]:
     share = _parts(taken)
     together = co_movement(scene)
     with np.errstate(invalid="ignore", divide="ignore"):
-        freed = np.where(growth > 0, growth + scene.waits, 0.0)
+        freed = np.where(growth >= LEAST_GROWTH * lacking, growth + scene.waits, 0.0)
         relief = np.where(lacking > 0, np.clip(freed / np.fmax(0.5 * lacking, 1e-12), 0.0, 1.0), 0.0)
     moved = np.where(np.isnan(together), 0.5, np.clip(together, 0.0, 1.0))
     confidence = (0.35 * rise + 0.40 * moved + 0.25 * share) * relief
-    confidence[~scene.capable | (growth <= 0)] = 0.0
+    confidence[~scene.capable] = 0.0
     order = np.argsort(-confidence, kind="stable")
     return [
         Suspect(
@@ -80,7 +82,7 @@ def suspects(scene: Scene, least: float) -> list[Suspect]:
             together=None if np.isnan(together[i]) else float(together[i]),
             relief=float(relief[i]),
         )
-        for i in order[: int((confidence >= least).sum())]
+        for i in order[: int(((confidence >= least) & (confidence > 0)).sum())]
     ]
 
 

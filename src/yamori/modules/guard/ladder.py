@@ -43,7 +43,7 @@ def first(resource: str, f: Facts, s: Subject) -> Wanted:
     if resource == "cpu":
         return _cpu(f(Word.CORES) - s.margin * f(Word.LACK), f, s)
     if resource == "memory":
-        return _memory(min(f(Word.ASSIGNED), f(Word.RESIDENT, f(Word.ASSIGNED))) - s.margin * f(Word.LACK), s)
+        return _first_memory(f, s)
     if resource == "disk":
         return _disk(_relief(f), f, s)
     # What passes now fills the link: a little less than that leaves room, however much more was offered.
@@ -117,6 +117,17 @@ def _cpu(cap: float, f: Facts, s: Subject) -> Wanted:
     if LimitKind.CPU_WEIGHT in s.kinds:
         return {LimitKind.CPU_WEIGHT: round(max(LEAST_WEIGHT, min(1.0, _part(cap, f(Word.CORES)))), 3)}
     return {}
+
+
+def _first_memory(f: Facts, s: Subject) -> Wanted:
+    """Take what is lacking from what the cause holds.
+
+    Where the host has paged out even the cause, what it holds is only what it fights for: a limit must be clearly
+    below that to end the fight.
+    """
+    holds = min(f(Word.ASSIGNED), f(Word.RESIDENT, f(Word.ASSIGNED)))
+    paged = holds < 0.5 * f(Word.ASSIGNED)
+    return _memory(min(holds - s.margin * f(Word.LACK), (0.7 if paged else 1.0) * holds), s)
 
 
 def _memory(target: float, s: Subject) -> Wanted:

@@ -169,7 +169,8 @@ def _squeeze(q: Question, own: dict[LimitKind, float], why: str) -> Sequence[Pro
 
 
 def _followed(q: Question, target: float) -> bool:
-    return q.facts(Word.ASSIGNED) <= 1.05 * target
+    """Tell whether the VM keeps to its limit of memory: the guest gave it back, or the host holds it to it."""
+    return min(q.facts(Word.ASSIGNED), q.facts(Word.RESIDENT, float("inf"))) <= 1.05 * target
 
 
 def _renew(q: Question, own: dict[LimitKind, float]) -> Sequence[Proposal]:
