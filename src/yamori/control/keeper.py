@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 LIST_EVERY_S = 10.0
 """A full listing at least this often: events are hints and may be lost."""
+UNASKED = 2.0
+"""After so many ticks an endpoint is read even if nobody has asked."""
 CALL_LIMIT_S = 20.0
 """Beyond this a call is given up here, even if the driver has no time-out of its own."""
 
@@ -57,6 +59,7 @@ class Keeper:
         self._on_change = on_change
         self._on_contact = on_contact
         self._stale = True
+        self._wanted = asyncio.Event()
         self._listed_at = float("-inf")
 
     def view(self) -> EndpointView:
@@ -82,8 +85,13 @@ class Keeper:
             if self.session.sensing.changes is not None:
                 tasks.create_task(self._hear_forever())
 
+    def read_soon(self) -> None:
+        """Ask for a reading now, so that all endpoints are read at about the same moment."""
+        self._wanted.set()
+
     async def _read_forever(self) -> None:
         while True:
+            self._wanted.clear()
             began = time.monotonic()
             try:
                 await self._read_once()
@@ -97,7 +105,11 @@ class Keeper:
                 self.tick_cost_s = time.monotonic() - began
                 self._reached()
             self._on_reading(self)
-            await asyncio.sleep(max(0.0, self._tick_s - (time.monotonic() - began)))
+            try:
+                async with asyncio.timeout(UNASKED * self._tick_s):
+                    await self._wanted.wait()
+            except TimeoutError:
+                continue
 
     async def _read_once(self) -> None:
         sensing = self.session.sensing

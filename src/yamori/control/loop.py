@@ -27,7 +27,7 @@ from yamori.model.proposal import Proposal
 
 log = logging.getLogger(__name__)
 
-GRACE = 0.3
+GRACE = 0.6
 """Fraction of a tick that the loop waits for the slower endpoints; a later reading counts at the next tick."""
 
 
@@ -72,20 +72,18 @@ class Loop:
         """Judge until cancelled."""
         while True:
             began = time.monotonic()
+            for keeper in self._world.keepers.values():
+                keeper.read_soon()
             await self._gather()
             try:
                 await self._tick()
             except Failed as error:
                 # The store may be busy or its disk full for a while: the next tick sees the fleet afresh.
                 log.error("this tick was lost: %s", error)  # noqa: TRY400  the cause is in the text
-            spent = time.monotonic() - began
-            await asyncio.sleep(max(0.0, self._tick_s * (1 - GRACE) - spent))
+            await asyncio.sleep(max(0.0, self._tick_s - (time.monotonic() - began)))
 
     async def _gather(self) -> None:
-        """Wait for the first reading, then a moment longer for the others that are up."""
-        while not self._fresh:
-            self._arrived.clear()
-            await self._arrived.wait()
+        """Wait a moment for the readings of all endpoints that are up."""
         try:
             async with asyncio.timeout(self._tick_s * GRACE):
                 while not self._all_fresh():
@@ -95,7 +93,10 @@ class Loop:
             return
 
     def _all_fresh(self) -> bool:
-        return all(k.name in self._fresh for k in self._world.keepers.values() if k.contact is Contact.UP)
+        """Say whether everybody who can be expected to answer has; an endpoint that is down is not waited for."""
+        return bool(self._fresh) and all(
+            k.name in self._fresh for k in self._world.keepers.values() if k.contact is Contact.UP
+        )
 
     async def _tick(self) -> None:
         began = time.monotonic()
