@@ -20,6 +20,8 @@ GIVEN_UP_S = 5.0
 """What a request that was never answered counts as."""
 STEPS = 20.0
 """About so many progress messages come while the lab is built; only the bar's pace depends on it."""
+GUARD = {"probe_s": 4.0, "loosen": 2.0, "gone_s": 3.0, "balloon_s": 2.0}
+"""A story should not take an hour: the guard tries sooner whether it can let go, and in larger steps."""
 OFFENDERS = {"cpu": "vm-a3", "memory": "vm-b3", "disk": "vm-a3"}
 
 
@@ -51,7 +53,12 @@ class LabStage:
 
     def fleet(self) -> dict[str, Any]:
         """Return the configuration."""
-        return {"tick_s": 0.5, "recording": {"enabled": False}, **self._there().fleet_config()}
+        return {
+            "tick_s": 0.5,
+            "recording": {"enabled": False},
+            "modules": {"guard": GUARD},
+            **self._there().fleet_config(),
+        }
 
     def offenders(self) -> Mapping[str, str]:
         """Return who turns noisy."""
