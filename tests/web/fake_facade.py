@@ -132,7 +132,7 @@ class FakeFacade:
             raise Conflict("no throttle of ours is in force", subject=action.vm)
         now = datetime.now(UTC)
         made = scene.run(len(self._runs) + 4, RunState.PLANNED if dry_run else RunState.VERIFIED)
-        proposal = Proposal(action=action, by=by, reason=reason, finding=None, proposed_at=now)
+        proposal = Proposal(action=action, by=f"operator:{by}", reason=reason, finding=None, proposed_at=now)
         decision = dataclasses.replace(scene.decision(), action=action)
         run = dataclasses.replace(
             made, subject=action.vm, proposal=proposal, decision=decision, created_at=now, updated_at=now

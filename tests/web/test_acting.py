@@ -22,7 +22,7 @@ async def test_a_throttle_is_asked_for_by_id_with_who_and_why(api: httpx.AsyncCl
     answer = await api.post(f"{PREFIX}/vms/mail/throttle", json=THROTTLE)
     assert answer.status_code == 200, answer.text
     action = Throttle(vm=scene.vm_id(4), limits={LimitKind.CPU_CAP: 0.5}, expires_after_s=60)
-    assert facade.acted == [(action, "operator:token", "too noisy", False)]
+    assert facade.acted == [(action, "token", "too noisy", False)]
     assert answer.json()["decision"]["verdict"] == "allow"
     assert answer.json()["run"]["state"] == "verified"
 
@@ -35,7 +35,7 @@ async def test_release_migrate_and_undo_are_asked_for(api: httpx.AsyncClient, fa
     assert release[0] == Release(vm=scene.vm_id(3))
     assert release[3] is True
     assert migrate[0] == Migrate(vm=scene.vm_id(4), to="rack-b")
-    assert undo == ("undo", "run-0007", "operator:token")
+    assert undo == ("undo", "run-0007", "token")
 
 
 async def test_a_reason_cannot_carry_control_characters_into_the_record(

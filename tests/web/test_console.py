@@ -185,8 +185,8 @@ def test_a_hold_counts_down_and_is_released_after_asking(console: WebDriver, ser
     button(console, "Release", "dialog").click()
     until(console, lambda: not console.find_elements(By.CSS_SELECTOR, ".banner"))
     assert [(a[1], a[3]) for a in service.facade.acted] == [
-        ("operator:console", True),
-        ("operator:console", False),
+        ("console", True),
+        ("console", False),
     ]
 
 
@@ -205,7 +205,7 @@ def test_a_throttle_is_asked_for_in_the_units_of_people(console: WebDriver, serv
     action, by, why, dry = service.facade.acted[0]
     assert action.limits == {LimitKind.DISK_BANDWIDTH: 20e6}
     assert action.expires_after_s == 120
-    assert (by, why, dry) == ("operator:console", "thrashes the array", False)
+    assert (by, why, dry) == ("console", "thrashes the array", False)
 
 
 def test_a_finding_shows_cause_victims_evidence_and_what_was_not_looked_at(
@@ -231,7 +231,7 @@ def test_a_run_shows_before_and_after_and_is_undone_after_asking(console: WebDri
     button(console, "Undo").click()
     button(console, "Undo", "dialog").click()
     shows(console, "Undone")
-    assert service.facade.acted == [("undo", "run-0007", "operator:console")]
+    assert service.facade.acted == [("undo", "run-0007", "console")]
     assert not [b for b in console.find_elements(By.CSS_SELECTOR, "main button") if b.text == "Undo"]
 
 

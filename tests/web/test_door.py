@@ -73,7 +73,7 @@ async def test_an_action_at_the_console_is_recorded_as_such(
 ) -> None:
     key = (await log_in(anonymous)).json()["key"]
     await anonymous.post(f"{PREFIX}/vms/batch-7/release", json={}, headers={"X-Yamori-Key": key, **ORIGIN})
-    assert facade.acted[0][1] == "operator:console"
+    assert facade.acted[0][1] == "console"
 
 
 async def test_a_wrong_token_opens_no_session(anonymous: httpx.AsyncClient) -> None:

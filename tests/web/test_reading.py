@@ -75,10 +75,11 @@ async def test_pages_of_vms_join_to_the_whole_without_gap_or_overlap(api: httpx.
         ({"search": "TENANT=shop"}, {"web-1", "web-2", "shop-db"}),
         ({"host": "rack-a", "search": "web"}, {"web-1", "web-2"}),
         ({"host": "nowhere"}, set()),
+        ({"id": [scene.vm_id(1), scene.vm_id(4), "gone"]}, {"web-2", "mail"}),
     ],
 )
 async def test_vms_are_chosen_by_what_is_asked(
-    api: httpx.AsyncClient, query: dict[str, str], names: set[str]
+    api: httpx.AsyncClient, query: dict[str, Any], names: set[str]
 ) -> None:
     items = (await api.get(f"{PREFIX}/vms", params=query)).json()["items"]
     assert {v["vm"]["name"] for v in items} == names

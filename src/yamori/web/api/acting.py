@@ -18,8 +18,8 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key")]
 
 
 def operator_of(request: Request) -> str:
-    """Return who asks, as the door found out."""
-    return f"operator:{request.scope['yamori.operator']}"
+    """Return who asks, as the door found out: ``token`` or ``console``."""
+    return str(request.scope["yamori.operator"])
 
 
 class Acting:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Path, Query
+from pydantic import Field
 
 from yamori.control.facade import Facade, Standing, VMView
 from yamori.model.ids import FindingId, RunId
@@ -25,6 +26,7 @@ from yamori.web.overview import matches, ordered, summarise
 from yamori.web.standing import standing_of
 
 Name = Annotated[str, Path(min_length=1, max_length=NAME)]
+Id = Annotated[str, Field(max_length=NAME)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Search = Annotated[str, Query(max_length=NAME)]
 Handler = Callable[..., Any]
@@ -82,20 +84,26 @@ class Reading:
         self,
         *,
         search: Search = "",
+        ids: Annotated[list[Id] | None, Query(alias="id", max_length=100)] = None,
         host: Annotated[str | None, Query(max_length=NAME)] = None,
         standing: Standing | None = None,
         held: bool | None = None,
         after: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
         limit: Limit = 100,
     ) -> Answer:
-        """List VMs page by page: ``next`` is what to give as ``after`` for the next page, null at the end."""
+        """List VMs page by page: ``next`` is what to give as ``after`` for the next page, null at the end.
+
+        ``id`` may be given up to a hundred times: only those VMs, as far as they exist.
+        """
         views = await self._all()
+        wanted = None if ids is None else frozenset(ids)
 
         def chosen() -> list[VMView]:
             return [
                 v
                 for v in views
-                if (host is None or v.vm.host == host)
+                if (wanted is None or v.vm.id in wanted)
+                and (host is None or v.vm.host == host)
                 and (standing is None or standing_of(v) is standing)
                 and (held is None or (v.hold is not None) is held)
                 and matches(v, search)

@@ -46,7 +46,7 @@ async function ask(path, options) {
 export function get(path, query = {}, signal) {
   const words = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    if (value !== null && value !== undefined && value !== "") words.set(name, value);
+    for (const one of [value].flat()) if (one !== null && one !== undefined && one !== "") words.append(name, one);
   }
   const tail = words.size ? `?${words}` : "";
   return ask(`/api/v1${path}${tail}`, { headers: headers(), signal });

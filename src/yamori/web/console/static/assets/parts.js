@@ -62,6 +62,10 @@ export function note(text, { bad = false } = {}) {
   setTimeout(() => made.remove(), bad ? 12_000 : 6000);
 }
 
+// Free JSON, folded away: its first words, and all of it when asked for.
+export const noted = (value, words = "what was noted") =>
+  h("details", { class: "noted" }, h("summary", {}, words), h("pre", {}, JSON.stringify(value, null, 2).slice(0, 20_000)));
+
 export const heading = (title, ...end) => h("div", { class: "head" }, h("h1", {}, title), end.length ? h("div", { class: "end" }, end) : null);
 
 export const crumb = (href, text) => h("p", { class: "crumb" }, h("a", { href }, `← ${text}`));

@@ -2,7 +2,8 @@
 
 import { Refusal, get } from "../api.js";
 import { h } from "../dom.js";
-import { empty, heading, mark, table } from "../parts.js";
+import { learnAll, nameOf } from "../names.js";
+import { empty, heading, mark, noted, table } from "../parts.js";
 import { plural, sentence, stamp } from "../words.js";
 
 const PAGE = 100;
@@ -10,7 +11,13 @@ const PAGE = 100;
 export const follows = [];
 export const title = () => "Ledger";
 
-export const load = ({ kept, signal }) => get("/ledger", { after: kept.after ?? 0, limit: PAGE }, signal);
+export async function load({ kept, signal }) {
+  const found = await get("/ledger", { after: kept.after ?? 0, limit: PAGE }, signal);
+  await learnAll(found.items.map(({ body }) => vmOf(body ?? {})).filter((id) => typeof id === "string" && id.length <= 256), signal);
+  return found;
+}
+
+const vmOf = (body) => body.vm ?? body.action?.vm ?? body.subject ?? body.cause;
 
 export function view({ items }, context) {
   const { kept } = context;
@@ -45,14 +52,18 @@ async function verify(context) {
   context.redraw();
 }
 
-const LONGEST = 400;
-
 function row({ number: count, at, kind, body, hash }) {
-  const content = JSON.stringify(body ?? {});
   return h("tr", { "data-key": String(count) },
     h("td", { class: "number" }, String(count)),
     h("td", { class: "small when" }, at ? stamp(at) : ""),
     h("td", {}, sentence(kind ?? "")),
-    h("td", { class: "mono small content" }, content.length > LONGEST ? `${content.slice(0, LONGEST)}…` : content),
+    h("td", { class: "small content" }, noted(body ?? {}, gist(body ?? {}))),
     h("td", { class: "mono hash", title: String(hash ?? "") }, String(hash ?? "").slice(0, 12)));
+}
+
+// The few words of a record that people look for; all of it is behind them.
+function gist(body) {
+  const vm = vmOf(body);
+  const found = [body.verb ?? body.action?.verb, vm && nameOf(vm), body.state ?? body.verdict, body.rule && `rule ${body.rule}`, body.by && `by ${body.by}`, body.summary ?? body.reason];
+  return found.filter((word) => typeof word === "string" && word).join(" · ").slice(0, 300) || "details";
 }

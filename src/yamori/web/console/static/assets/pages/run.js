@@ -4,7 +4,7 @@ import { get, part } from "../api.js";
 import { confirmUndo } from "../dialogs.js";
 import { h } from "../dom.js";
 import { learnAll, nameOf, vmLink } from "../names.js";
-import { age, chip, crumb, empty, facts, heading, panel, table } from "../parts.js";
+import { age, chip, crumb, empty, facts, heading, noted, panel, table } from "../parts.js";
 import { clock, sentence } from "../words.js";
 import { asked, canUndo, rows } from "./runs.js";
 
@@ -19,6 +19,7 @@ export async function load({ argument, signal }) {
 
 export function view({ run, finding, lines }, context) {
   const { action } = run.decision;
+  const said = lines.filter((line) => !line.startsWith(" ")); // the indented ones are the journal, shown below
   return [
     crumb("/runs", "Runs"),
     heading(h("span", {}, `${sentence(action.verb)} `, vmLink(run.subject)), chip(run.state),
@@ -27,7 +28,7 @@ export function view({ run, finding, lines }, context) {
     run.error && h("div", { class: "banner bad" }, h("b", {}, "It did not work"), h("span", {}, run.error)),
     h("div", { class: "two" },
       panel("Before and after", "Before: noted when checked. After: read back from the hypervisor.", compared(run)),
-      panel("Why", null, lines.length ? h("ol", { class: "reasons" }, lines.map((line) => h("li", {}, line))) : empty("No reason is recorded"),
+      panel("Why", null, said.length ? h("ol", { class: "reasons" }, said.map((line) => h("li", {}, line))) : empty("No reason is recorded"),
         finding && h("p", {}, h("a", { href: `/findings/${part(finding.id)}` }, "The finding with its evidence")))),
     h("div", { class: "two" },
       panel("Journal", "Written before and after each effect, so that a crash in between is mended.", journal(run.entries)),
@@ -50,6 +51,6 @@ function compared(run) {
 function journal(entries) {
   if (!entries.length) return empty("The journal is empty");
   return h("ol", { class: "timeline" }, entries.slice(-100).map((e) => h("li", { class: e.state, "data-key": String(e.number) },
-    h("div", { class: "run-line" }, h("b", {}, sentence(e.step)), h("span", { class: "muted" }, e.state), h("span", { class: "end muted small number" }, `${clock(e.at)}.${e.at.slice(20, 23)}`)),
-    Object.keys(e.note).length > 0 && h("code", { class: "small muted" }, JSON.stringify(e.note).slice(0, 400)))));
+    h("div", { class: "run-line" }, h("b", {}, sentence(e.state)), e.step !== entries[0].step && h("span", { class: "muted" }, e.step), h("span", { class: "end muted small number" }, `${clock(e.at)}.${e.at.slice(20, 23)}`)),
+    Object.keys(e.note).length > 0 && noted(e.note))));
 }

@@ -10,8 +10,8 @@ import { LIMITS, amount, sentence } from "../words.js";
 export const follows = ["run"];
 export const title = () => "Runs";
 
-const UNDONE_BY = new Set(["throttle", "migrate"]);
-export const canUndo = (run) => run.state === "verified" && UNDONE_BY.has(run.decision.action.verb);
+// What has moved stays where it is: moving back is another decision. What was released has nothing to put back.
+export const canUndo = (run) => run.state === "verified" && run.decision.action.verb === "throttle";
 
 export async function load({ signal }) {
   const found = await get("/runs", { limit: 200 }, signal);
@@ -55,17 +55,23 @@ function changes({ before, seen }) {
   return rows(before, seen).filter(([, was, is]) => was !== is).slice(0, SHOWN).map(([name, was, is]) => `${name}: ${was} → ${is}`);
 }
 
-// Before and after side by side: [name, before, after] of everything noted at either time.
+// What held at one time, out of what a step noted: limits by kind, or where the VM was.
+function held(noted) {
+  const { found, ours, limits, from, host } = noted ?? {};
+  if (from ?? host) return { host: from ?? host };
+  return found ?? ours ?? limits ?? noted ?? {};
+}
+
+function words(state, key) {
+  if (!(key in state)) return "not noted";
+  const value = state[key];
+  if (value === null) return key in LIMITS ? "no limit" : "none";
+  if (key in LIMITS && typeof value === "number") return amount(value, LIMITS[key].unit);
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+// Before and after side by side: [name, before, after] of everything that was noted at either time.
 export function rows(before, seen) {
-  const flat = (noted) => Object.fromEntries(Object.entries(noted ?? {}).flatMap(([k, v]) =>
-    v && typeof v === "object" && !Array.isArray(v) ? Object.entries(v) : [[k, v]]));
-  const [was, is] = [flat(before), flat(seen)];
-  const words = (noted, k) => {
-    if (!(k in noted)) return "not noted";
-    const value = noted[k];
-    if (value === null) return k in LIMITS ? "no limit" : "none";
-    if (k in LIMITS && typeof value === "number") return amount(value, LIMITS[k].unit);
-    return typeof value === "object" ? JSON.stringify(value) : String(value);
-  };
-  return [...new Set([...Object.keys(was), ...Object.keys(is)])].map((k) => [LIMITS[k]?.name ?? sentence(k), words(was, k), words(is, k)]);
+  const [was, is] = [held(before), held(seen)];
+  return [...new Set([...Object.keys(was), ...Object.keys(is)])].map((key) => [LIMITS[key]?.name ?? sentence(key), words(was, key), words(is, key)]);
 }
