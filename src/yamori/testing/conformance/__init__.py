@@ -20,6 +20,8 @@ pytest.register_assert_rewrite(
             "pinning",
             "power",
             "migration",
+            "moving",
+            "refused_moves",
             "support",
             "values",
         )

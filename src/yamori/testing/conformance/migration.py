@@ -1,74 +1,35 @@
 """What `capabilities/sensing/migration.py` and `capabilities/acting/migration.py` promise."""
 
 import asyncio
-import dataclasses
-from collections.abc import AsyncIterator
-from typing import ClassVar
 
 import pytest
-import pytest_asyncio
 
 from yamori.capabilities.acting.migration import Migration
 from yamori.capabilities.sensing.migration import MigrationWatch
 from yamori.capabilities.session import Session
-from yamori.model.errors import Conflict, Invalid, NotFound, Refused
+from yamori.model.errors import Conflict
 from yamori.model.ids import VMId
-from yamori.model.migration import Landing, MigrationPhase, MigrationStatus, StorageMode
+from yamori.model.migration import MigrationPhase, StorageMode
 from yamori.model.support import Support
 from yamori.model.vm import PowerState
 from yamori.testing.conformance.contract import (
     EFFECT,
-    UNKNOWN_IDS,
-    Contract,
     Record,
     assert_explained,
     copies,
-    need,
     present,
     proves,
 )
+from yamori.testing.conformance.moving import LIVE, runs
 from yamori.testing.conformance.patience import Eventually
+from yamori.testing.conformance.refused_moves import RefusedMovesContract
 from yamori.testing.conformance.values import assert_ours
 
-LIVE = "migration.live"
 ROWS = (LIVE, "migration.encrypted", "migration.copied_storage")
 
 
-class MigrationContract(Contract):
-    """Moving a running VM: encrypted, and never two running copies.
-
-    Further fixtures: ``destination`` (a session to another host of the same family), ``second`` (another
-    session to the source), ``storage`` (the mode that fits the VM's disks) and ``slow_bytes_s`` (a bandwidth
-    at which the move takes several polls).
-    """
-
-    feature: ClassVar[str] = LIVE
-    proof: ClassVar[str] = EFFECT
-
-    @pytest_asyncio.fixture
-    async def migration(self, session: Session, support: Support) -> AsyncIterator[Migration]:
-        """The acting side, where it is."""
-        need(support, LIVE)
-        assert session.acting.migration is not None, "migration is claimed but the session does not have it"
-        yield session.acting.migration
-
-    @pytest_asyncio.fixture
-    async def watch(self, session: Session, migration: Migration) -> MigrationWatch:
-        """The sensing side."""
-        assert session.sensing.migration is not None, "a move that can be begun can be watched"
-        return session.sensing.migration
-
-    async def _landing(self, destination: Session, vm: VMId) -> Landing:
-        assert destination.acting.migration is not None
-        return await destination.acting.migration.landing(vm)
-
-    async def _finish(self, migration: Migration, vm: VMId, eventually: Eventually) -> MigrationStatus:
-        return await eventually.done(asyncio.ensure_future(migration.wait(vm)), "the move ended")
-
-    async def _at_source_only(self, session: Session, destination: Session, vm: VMId) -> None:
-        running = await copies(vm, session, destination)
-        assert len(running) == 1, f"there must be one running copy, not {len(running)}"
-        assert (await session.sensing.inventory.vm(vm)).state is PowerState.RUNNING
+class MigrationContract(RefusedMovesContract):
+    """Moving a running VM: encrypted, and never two running copies. The fixtures are those of `Moving`."""
 
     async def test_absence_is_explained_and_presence_is_claimed(self, session: Session, support: Support) -> None:
         if session.acting.migration is None:
@@ -253,77 +214,3 @@ class MigrationContract(Contract):
         await self._finish(migration, vm, eventually)
         assert processed == sorted(processed)
         assert len(set(processed)) >= 2
-
-    async def test_a_landing_of_another_family_is_invalid(
-        self, session: Session, destination: Session, migration: Migration, vm: VMId, storage: StorageMode
-    ) -> None:
-        landing = dataclasses.replace(await self._landing(destination, vm), family="another")
-        with pytest.raises(Invalid):
-            await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=None, key="family")
-        await self._at_source_only(session, destination, vm)
-
-    async def test_a_landing_on_the_same_host_is_invalid(
-        self, session: Session, destination: Session, migration: Migration, vm: VMId, storage: StorageMode
-    ) -> None:
-        there = [each.id for each in (await destination.sensing.inventory.read()).vms if each.id != vm]
-        if not there:
-            pytest.skip("no VM at the destination that the source could offer a landing to")
-        landing = await self._landing(session, there[0])
-        with pytest.raises(Invalid):
-            await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=None, key="same")
-        await self._at_source_only(session, destination, vm)
-
-    async def test_there_is_no_landing_where_the_vm_runs_already(self, migration: Migration, vm: VMId) -> None:
-        with pytest.raises(Conflict):
-            await migration.landing(vm)
-
-    @pytest.mark.parametrize("bandwidth", [0, -1])
-    async def test_a_bandwidth_without_sense_is_invalid(
-        self,
-        session: Session,
-        destination: Session,
-        migration: Migration,
-        vm: VMId,
-        storage: StorageMode,
-        bandwidth: int,
-    ) -> None:
-        landing = await self._landing(destination, vm)
-        with pytest.raises(Invalid):
-            await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=bandwidth, key="bandwidth")
-        await self._at_source_only(session, destination, vm)
-
-    async def test_a_stopped_vm_cannot_be_moved(
-        self,
-        session: Session,
-        destination: Session,
-        migration: Migration,
-        support: Support,
-        vm: VMId,
-        storage: StorageMode,
-    ) -> None:
-        need(support, "power")
-        assert session.acting.power is not None
-        landing = await self._landing(destination, vm)
-        await session.acting.power.stop(vm, force=True)
-        with pytest.raises(Refused):
-            await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=None, key="stopped")
-
-    @pytest.mark.parametrize("unknown", UNKNOWN_IDS, ids=range(len(UNKNOWN_IDS)))
-    async def test_an_id_that_no_vm_has_is_not_found(
-        self, destination: Session, migration: Migration, vm: VMId, storage: StorageMode, unknown: str
-    ) -> None:
-        landing = await self._landing(destination, vm)
-        with pytest.raises(NotFound):
-            await migration.start(VMId(unknown), landing, storage=storage, bandwidth_bytes_s=None, key="unknown")
-        with pytest.raises(NotFound):
-            await migration.wait(VMId(unknown))
-        with pytest.raises(NotFound):
-            await migration.cancel(VMId(unknown))
-
-
-async def runs(session: Session, vm: VMId) -> bool:
-    """Say whether a copy of the VM runs at this endpoint."""
-    try:
-        return (await session.sensing.inventory.vm(vm)).state is PowerState.RUNNING
-    except NotFound:
-        return False

@@ -1,0 +1,70 @@
+"""What all tests of moves share: the two sides, and the questions that are asked of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import ClassVar
+
+import pytest_asyncio
+
+from yamori.capabilities.acting.migration import Migration
+from yamori.capabilities.sensing.migration import MigrationWatch
+from yamori.capabilities.session import Session
+from yamori.model.errors import NotFound
+from yamori.model.ids import VMId
+from yamori.model.migration import Landing, MigrationStatus
+from yamori.model.support import Support
+from yamori.model.vm import PowerState
+from yamori.testing.conformance.contract import (
+    EFFECT,
+    Contract,
+    copies,
+    need,
+)
+from yamori.testing.conformance.patience import Eventually
+
+LIVE = "migration.live"
+
+
+class Moving(Contract):
+    """Moving a running VM: encrypted, and never two running copies.
+
+    Further fixtures: ``destination`` (a session to another host of the same family), ``second`` (another
+    session to the source), ``storage`` (the mode that fits the VM's disks) and ``slow_bytes_s`` (a bandwidth
+    at which the move takes several polls).
+    """
+
+    feature: ClassVar[str] = LIVE
+    proof: ClassVar[str] = EFFECT
+
+    @pytest_asyncio.fixture
+    async def migration(self, session: Session, support: Support) -> AsyncIterator[Migration]:
+        """The acting side, where it is."""
+        need(support, LIVE)
+        assert session.acting.migration is not None, "migration is claimed but the session does not have it"
+        yield session.acting.migration
+
+    @pytest_asyncio.fixture
+    async def watch(self, session: Session, migration: Migration) -> MigrationWatch:
+        """The sensing side."""
+        assert session.sensing.migration is not None, "a move that can be begun can be watched"
+        return session.sensing.migration
+
+    async def _landing(self, destination: Session, vm: VMId) -> Landing:
+        assert destination.acting.migration is not None
+        return await destination.acting.migration.landing(vm)
+
+    async def _finish(self, migration: Migration, vm: VMId, eventually: Eventually) -> MigrationStatus:
+        return await eventually.done(asyncio.ensure_future(migration.wait(vm)), "the move ended")
+
+    async def _at_source_only(self, session: Session, destination: Session, vm: VMId) -> None:
+        running = await copies(vm, session, destination)
+        assert len(running) == 1, f"there must be one running copy, not {len(running)}"
+        assert (await session.sensing.inventory.vm(vm)).state is PowerState.RUNNING
+
+
+async def runs(session: Session, vm: VMId) -> bool:
+    """Say whether a copy of the VM runs at this endpoint."""
+    try:
+        return (await session.sensing.inventory.vm(vm)).state is PowerState.RUNNING
+    except NotFound:
+        return False

@@ -1,0 +1,101 @@
+"""Drivers that break one promise each: the healthy simulator behind a thin layer that lies or forgets."""
+
+from tests.testing.broken.changes import (
+    ForgetsEveryThirdChange,
+    TellsOnlyTheFirstWatcher,
+    TellsOutOfOrder,
+    WatchesForEver,
+)
+from tests.testing.broken.inventory import (
+    LeaksAHandle,
+    LeaksAVendorType,
+    ListsAVMTwice,
+    RaisesTheVendorsError,
+    SaysInvalidForNotFound,
+    SaysZeroForUnknownSize,
+)
+from tests.testing.broken.layer import Layer, Session
+from tests.testing.broken.limits import (
+    ChangesBeforeItRefuses,
+    LiftsWhatIsNotNamed,
+    LimitsOnlyInWords,
+    PinsNothing,
+    ReadsFromMemory,
+    SwallowsTheUnsupported,
+    TakesAnyNumber,
+)
+from tests.testing.broken.migration import (
+    CancelStopsTheVM,
+    FailsInsteadOfConflict,
+    FailureStopsTheVM,
+    IgnoresTheKey,
+    LandsWithStrangers,
+    LeavesTwoCopies,
+    MovesInPlaintext,
+    RemembersOnlyItsOwnMoves,
+)
+from tests.testing.broken.power import ForgetsIdempotence, IgnoresUnknownIds, PausesOnlyInWords, ResumesTheStopped
+from tests.testing.broken.session import (
+    ClaimsWhatIsNotThere,
+    DeniesWhatIsThere,
+    GivesNoReason,
+    HasAnEmptyShellForAbsence,
+    LeavesAFeatureOut,
+    NeverCloses,
+    ProbesByTrying,
+    Unfinished,
+)
+from tests.testing.broken.usage import (
+    CountersFall,
+    CountsWhatItCannotKnow,
+    ForgetsTheClock,
+    SaysZeroForUnknown,
+    WritesIntoGivenFrames,
+)
+
+__all__ = [
+    "CancelStopsTheVM",
+    "ChangesBeforeItRefuses",
+    "ClaimsWhatIsNotThere",
+    "CountersFall",
+    "CountsWhatItCannotKnow",
+    "DeniesWhatIsThere",
+    "FailsInsteadOfConflict",
+    "FailureStopsTheVM",
+    "ForgetsEveryThirdChange",
+    "ForgetsIdempotence",
+    "ForgetsTheClock",
+    "GivesNoReason",
+    "HasAnEmptyShellForAbsence",
+    "IgnoresTheKey",
+    "IgnoresUnknownIds",
+    "LandsWithStrangers",
+    "Layer",
+    "LeaksAHandle",
+    "LeaksAVendorType",
+    "LeavesAFeatureOut",
+    "LeavesTwoCopies",
+    "LiftsWhatIsNotNamed",
+    "LimitsOnlyInWords",
+    "ListsAVMTwice",
+    "MovesInPlaintext",
+    "NeverCloses",
+    "PausesOnlyInWords",
+    "PinsNothing",
+    "ProbesByTrying",
+    "RaisesTheVendorsError",
+    "ReadsFromMemory",
+    "RemembersOnlyItsOwnMoves",
+    "ResumesTheStopped",
+    "SaysInvalidForNotFound",
+    "SaysZeroForUnknown",
+    "SaysZeroForUnknownSize",
+    "Session",
+    "SwallowsTheUnsupported",
+    "TakesAnyNumber",
+    "TellsOnlyTheFirstWatcher",
+    "TellsOutOfOrder",
+    "Unfinished",
+    "WatchesForEver",
+    "WritesIntoGivenFrames",
+]

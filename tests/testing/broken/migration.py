@@ -1,0 +1,88 @@
+"""Moves that break one promise each."""
+
+import dataclasses
+from typing import Any
+
+from tests.testing.broken.layer import Layer, Session
+from yamori.capabilities.sensing.inventory import Listing
+from yamori.model.errors import Conflict, Rejected
+from yamori.model.ids import VMId
+from yamori.model.migration import Landing, MigrationPhase, MigrationStatus, StorageMode
+from yamori.model.vm import VM
+
+
+class LeavesTwoCopies(Layer):
+    """The source goes on showing the VM as running after it was moved."""
+
+    async def start(
+        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None, key: str
+    ) -> None:
+        ghost = await self.session.healthy.sensing.inventory.vm(vm)
+        await self.healthy.start(vm, landing, storage=storage, bandwidth_bytes_s=bandwidth_bytes_s, key=key)
+        self.session.sense(inventory=_Ghost(self.session, self.session.healthy.sensing.inventory, ghost))
+
+
+class _Ghost(Layer):
+    def __init__(self, session: Session, healthy: Any, ghost: VM) -> None:
+        super().__init__(session, healthy)
+        self.ghost = ghost
+
+    async def read(self) -> Listing:
+        listing = await self.healthy.read()
+        others = tuple(vm for vm in listing.vms if vm.id != self.ghost.id)
+        return dataclasses.replace(listing, vms=(*others, self.ghost))
+
+    async def vm(self, vm: VMId) -> VM:
+        return self.ghost if vm == self.ghost.id else await self.healthy.vm(vm)
+
+
+class CancelStopsTheVM(Layer):
+    async def cancel(self, vm: VMId) -> None:
+        await self.healthy.cancel(vm)
+        await self.session.healthy.acting.power.stop(vm, force=True)
+
+
+class FailureStopsTheVM(Layer):
+    async def wait(self, vm: VMId) -> MigrationStatus:
+        status = await self.healthy.wait(vm)
+        if status.phase is MigrationPhase.FAILED:
+            await self.session.healthy.acting.power.stop(vm, force=True)
+        return status
+
+
+class IgnoresTheKey(Layer):
+    number = 0
+
+    async def start(
+        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None, key: str
+    ) -> None:
+        self.number += 1
+        key = f"{key}-{self.number}"
+        await self.healthy.start(vm, landing, storage=storage, bandwidth_bytes_s=bandwidth_bytes_s, key=key)
+
+
+class MovesInPlaintext(Layer):
+    async def wait(self, vm: VMId) -> MigrationStatus:
+        return dataclasses.replace(await self.healthy.wait(vm), encrypted=False)
+
+
+class RemembersOnlyItsOwnMoves(Layer):
+    async def status(self, vm: VMId) -> MigrationStatus | None:
+        del vm
+
+
+class LandsWithStrangers(Layer):
+    async def start(
+        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None, key: str
+    ) -> None:
+        landing = dataclasses.replace(landing, family="simulator")
+        await self.healthy.start(vm, landing, storage=storage, bandwidth_bytes_s=bandwidth_bytes_s, key=key)
+
+
+class FailsInsteadOfConflict(Layer):
+    async def landing(self, vm: VMId) -> Landing:
+        try:
+            landing: Landing = await self.healthy.landing(vm)
+        except Conflict as error:
+            raise Rejected("operation failed") from error
+        return landing
