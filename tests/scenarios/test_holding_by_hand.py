@@ -153,6 +153,9 @@ async def test_a_vm_moves_and_runs_exactly_once(tmp_path: Path) -> None:
             return facade.host_of(vm) == HostId("beta")
 
         await until(seen)
+        back = await facade.undo(done.id, by="op")
+        assert back.state is RunState.VERIFIED
+        assert fleet.world.host_of(vm) == "host-0"
 
 
 async def test_a_move_that_breaks_leaves_the_vm_at_its_source(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+from yamori.control.binding import FROM
 from yamori.control.dispatcher import Dispatcher, World
 from yamori.control.events import Events
 from yamori.control.explain import explain
@@ -26,15 +27,15 @@ from yamori.control.records import Findings, Holds, Recorder, Rulings
 from yamori.control.seat import Seat
 from yamori.control.settings import FleetSettings
 from yamori.manifest.module import FleetView, Steps
-from yamori.model.actions import Action
+from yamori.model.actions import Action, Migrate
 from yamori.model.change import Change, ChangeKind
-from yamori.model.errors import Conflict, NotFound, Unsupported
+from yamori.model.errors import Conflict, NotFound, NotPermitted, Unsupported
 from yamori.model.finding import Finding
 from yamori.model.ids import EndpointName, FindingId, HostId, RunId, VMId
 from yamori.model.limits import LimitKind, Limits
 from yamori.model.plain import to_plain
 from yamori.model.proposal import Decision, Proposal
-from yamori.model.run import Run
+from yamori.model.run import Run, RunState
 from yamori.model.support import Support
 from yamori.policy.rules import Policy
 from yamori.trust.ledger import Ledger, RecordKind
@@ -274,9 +275,22 @@ class Controller:
         return await self._dispatcher.wait(run)
 
     async def undo(self, run: RunId, *, by: str) -> Run:
-        """Undo a verified run as an operator."""
+        """Undo a verified run as an operator: a throttle is put back, a move is moved back by a run of its own."""
         await self._ledger.append(RecordKind.REQUESTED, {"undo": run, "by": f"operator:{by}"})
+        known = await self._journal.run(run)
+        if isinstance(known.decision.action, Migrate) and known.state is RunState.VERIFIED:
+            return await self._move_back(known, by)
         return await self._dispatcher.undo(run, by=f"operator:{by}")
+
+    async def _move_back(self, run: Run, by: str) -> Run:
+        home = (run.before or {}).get(FROM)
+        if not isinstance(home, str) or self.host_of(run.subject) == home:
+            raise Conflict("it is where it was before this move", subject=run.subject)
+        back = Migrate(vm=run.subject, to=HostId(home))
+        decision, begun = await self.request(back, by=by, reason=f"undo of run {run.id}", dry_run=False)
+        if begun is None:
+            raise NotPermitted(decision.reason, subject=run.subject)
+        return await self.wait(begun.id)
 
     async def verify_ledger(self) -> int:
         """Check the whole hash chain."""
