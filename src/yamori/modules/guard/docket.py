@@ -36,7 +36,11 @@ class Docket:
         self._reading = reading
         self._memory = memory
         self._settings = settings
-        self._hosts = {host: index for index, host in enumerate(reading.frame.hosts)}
+
+        self._young_causes: dict[HostId, set[VMId | None]] = defaultdict(set)
+        for case in memory.cases.values():
+            if self._young(case):
+                self._young_causes[case.host].add(case.cause)
 
     def work(self) -> dict[str, Case]:
         """Return all cases after this reading, those that closed just now among them."""
@@ -92,7 +96,7 @@ class Docket:
 
     def _at(self, place: Place, open_cases: list[Case]) -> Iterable[Case]:
         host, resource = place
-        index = self._hosts.get(host)
+        index = self._reading.numbers.get(host)
         if index is None:
             return [replace(case, closed=True) for case in open_cases]
         rows = self._reading.groups.rows(index)
@@ -128,7 +132,7 @@ class Docket:
         host, resource = place
         if any(self._young(c) for c in open_cases) or not self._reading.suffers[resource, rows].any():
             return []
-        young = {c.cause for c in self._memory.cases.values() if c.host == host and self._young(c)}
+        young = self._young_causes.get(host, set())
         if young:
             excused = excused | np.array([self._reading.frame.vms[row] in young for row in rows.tolist()], bool)
         scene = scenes.scene(self._reading, self._memory, rows, resource, ~excused)

@@ -1,7 +1,7 @@
 """What each VM took at each hour of the day on earlier days: a batch night is no surprise the second time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import numpy as np
@@ -20,6 +20,8 @@ class Hour:
     smooth: Singles
     today: Singles
     past: Singles
+    older: bool = False
+    """Whether anything is known of earlier days."""
 
 
 Hours = Mapping[int, Hour]
@@ -38,14 +40,15 @@ def keep(hours: Hours, at: datetime, vms: tuple[VMId, ...], taken: Floats, secon
         block = Hour(day=at.date(), vms=vms, smooth=now, today=now, past=blank)
     elif block.vms is not vms and block.vms != vms:
         block = _aligned(block, vms)
-    past, today = block.past, block.today
+    past, today, older = block.past, block.today, block.older
     if block.day != at.date():
         past = np.fmax(past * np.float32(FADE), today)
         today = np.full_like(now, np.nan)
+        older = True
     weight = np.float32(min(1.0, seconds / SMOOTH_S))
     moved = block.smooth + weight * (now - block.smooth)
     smooth = np.where(np.isnan(moved), np.where(np.isnan(now), block.smooth, now), moved)
-    fresh = Hour(day=at.date(), vms=vms, smooth=smooth, today=np.fmax(today, smooth), past=past)
+    fresh = Hour(day=at.date(), vms=vms, smooth=smooth, today=np.fmax(today, smooth), past=past, older=older)
     return {**hours, at.hour: fresh}
 
 
@@ -58,15 +61,17 @@ def _aligned(block: Hour, vms: tuple[VMId, ...]) -> Hour:
             return np.full((column.shape[0], len(vms)), np.nan, np.float32)
         return np.where(rows >= 0, column[:, rows], np.float32(np.nan))
 
-    return Hour(
-        day=block.day, vms=vms, smooth=taken(block.smooth), today=taken(block.today), past=taken(block.past)
-    )
+    return replace(block, vms=vms, smooth=taken(block.smooth), today=taken(block.today), past=taken(block.past))
 
 
-def usual_at(hours: Hours, at: datetime, vm: VMId, resource: int) -> float:
-    """Return what a VM took at this hour on earlier days, NaN if nothing is known of them."""
+def usual_at(hours: Hours, at: datetime, vms: tuple[VMId, ...], row: int, resource: int) -> float:
+    """Return what the VM in a row took at this hour on earlier days, NaN if nothing is known of them."""
     block = hours.get(at.hour)
-    if block is None or vm not in block.vms:
+    if block is None or not (block.older or block.day != at.date()):
         return float("nan")
+    if block.vms is not vms:
+        if vms[row] not in block.vms:
+            return float("nan")
+        row = block.vms.index(vms[row])
     column = block.past if block.day == at.date() else np.fmax(block.past, block.today)
-    return float(column[resource, block.vms.index(vm)])
+    return float(column[resource, row])

@@ -1,7 +1,7 @@
 """One reading worked out in columns: rates, standing, use, surprise. The hot path: no loop over VMs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ class Reading:
     usual: baseline.Baseline
     """As it was before this reading."""
     groups: Groups
+    numbers: Mapping[HostId, int]
+    """Index of each host of the frame."""
 
 
 def read(observation: Observation, memory: GuardMemory, settings: GuardSettings) -> tuple[GuardMemory, Reading]:
@@ -49,6 +51,8 @@ def read(observation: Observation, memory: GuardMemory, settings: GuardSettings)
     before = observation.frame if memory.frame is None else memory.frame
     frame = bridge(before, observation.frame, settings.blind_s)
     r = rates(before, frame)
+    if r.aligned and frame.vms is not before.vms:
+        frame = replace(frame, vms=before.vms)  # the same names as one object: telling them apart costs nothing
     previous = None if r.aligned else r.previous
     residence, lost = memory_lost(memory.residence, r, frame)
     promised = standing.promises(observation.view, frame.vms, memory.promises, aligned=r.aligned)
@@ -95,6 +99,7 @@ def read(observation: Observation, memory: GuardMemory, settings: GuardSettings)
         odd=odd,
         usual=usual,
         groups=groups,
+        numbers={host: index for index, host in enumerate(frame.hosts)},
     )
     return carried, reading
 

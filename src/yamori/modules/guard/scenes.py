@@ -112,7 +112,7 @@ def conduct(reading: Reading, memory: GuardMemory, row: int, resource: int) -> C
         assigned_bytes=float(values[Rate.MEMORY_ASSIGNED_BYTES]),
         surprise=float(reading.odd[resource, row]),
         taken=float(reading.taken[resource, row]),
-        hour_usual=usual_at(memory.hours, reading.frame.wall, reading.frame.vms[row], resource),
+        hour_usual=usual_at(memory.hours, reading.frame.wall, reading.frame.vms, row, resource),
         known_s=float(reading.usual.seconds[row]),
         watching_s=float(reading.usual.seconds[reading.groups.rows(int(reading.frame.host_of[row]))].max()),
         cpu_rise=cpu_rise,

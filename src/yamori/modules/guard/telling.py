@@ -23,7 +23,7 @@ MOST_MISSING = 8
 
 def tell(case: Case, reading: Reading) -> Finding:
     """Return the finding of a case as it stands at this reading."""
-    host = {h: i for i, h in enumerate(reading.frame.hosts)}.get(case.host)
+    host = reading.numbers.get(case.host)
     rows = reading.groups.rows(host) if host is not None else np.empty(0, np.int64)
     where = {reading.frame.vms[row]: row for row in rows.tolist()}
     judgement = case.judgement
