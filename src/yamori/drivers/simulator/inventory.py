@@ -66,7 +66,7 @@ class SimulatorInventory:
                 Disk(target="disk0", capacity_bytes=int(c.disk_bytes[row]), shared=world.shape.shared_storage),
             ),
             nics=(Nic(target=f"port-{row}", mac=world.mac(row), network="lan"),),
-            labels=world.labels[row],
+            labels=dict(world.labels[row]),
             persistent=bool(c.persistent[row]),
         )
 
