@@ -46,6 +46,20 @@ async def test_a_call_that_hangs_is_given_up_and_frees_its_place(gate: threading
     await _until(lambda: workers.stuck == 0)
 
 
+async def test_what_hangs_is_not_asked_again_until_it_answers(gate: threading.Event) -> None:
+    workers = Workers("w", size=2, most_stuck=4)
+    with pytest.raises(TimeoutError):
+        await workers.run(gate.wait, seconds=SOON, about="vm-1")
+    for _ in range(10):
+        with pytest.raises(TimeoutError):
+            await workers.run(lambda: 7, seconds=LATER, about="vm-1")
+    assert workers.stuck == 1
+    assert await workers.run(lambda: 7, seconds=LATER, about="vm-2") == 7
+    gate.set()
+    await _until(lambda: workers.stuck == 0)
+    assert await workers.run(lambda: 8, seconds=LATER, about="vm-1") == 8
+
+
 async def test_too_many_hanging_calls_are_the_last(gate: threading.Event) -> None:
     workers = Workers("w", size=4, most_stuck=2)
     for _ in range(2):

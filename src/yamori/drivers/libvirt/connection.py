@@ -88,7 +88,9 @@ class Connection:
         link = await self._usable()
         try:
             return await self._workers.run(
-                partial(job, link), seconds=self.settings.timeouts.read_s if seconds is None else seconds
+                partial(job, link),
+                seconds=self.settings.timeouts.read_s if seconds is None else seconds,
+                about=subject,
             )
         except TimeoutError:
             self._examine(link)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -23,20 +24,25 @@ class Workers:
         self._places = asyncio.Semaphore(size)
         self._most_stuck = most_stuck
         self._stuck = 0
+        self._hanging: Counter[str | None] = Counter()
 
     @property
     def stuck(self) -> int:
         """Threads that hang in a call nobody waits for any more."""
         return self._stuck
 
-    async def run(self, job: Callable[[], T], *, seconds: float | None) -> T:
+    async def run(self, job: Callable[[], T], *, seconds: float | None, about: str | None = None) -> T:
         """Return what the job returns, or raise what it raises.
 
-        Raises TimeoutError when no thread came free in ``seconds`` or the job took longer than that (it may
-        still take effect), Unreachable when too many threads hang already.
+        While a call ``about`` something hangs, another one about the same is not begun, so that one thing that
+        hangs does not use up the threads. Raises TimeoutError for that, when no thread came free in
+        ``seconds``, or when the job took longer than that (it may still take effect); Unreachable when too many
+        threads hang already.
         """
         if self._stuck >= self._most_stuck:
             raise Unreachable(f"{self._stuck} calls hang", subject=self._name)
+        if about in self._hanging:
+            raise TimeoutError
         async with asyncio.timeout(seconds):
             await self._places.acquire()
         loop = asyncio.get_running_loop()
@@ -46,6 +52,7 @@ class Workers:
         def ended() -> None:
             if given_up:
                 self._stuck -= 1
+                self._hanging -= Counter([about])
             else:
                 self._places.release()
 
@@ -67,6 +74,7 @@ class Workers:
         if not done:
             given_up = True
             self._stuck += 1
+            self._hanging += Counter([] if about is None else [about])
             self._places.release()
             answer.cancel()
             raise TimeoutError
