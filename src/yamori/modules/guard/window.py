@@ -33,6 +33,8 @@ def series(window: Window, rows: NDArray[np.int64], resource: int) -> tuple[Sing
     taken, filled = [], []
     present = rows
     for moment in reversed(window):
+        if not moment.taken.shape[1]:
+            break  # a moment at which nobody was seen; nothing before it can be tied to the rows of today
         known = present >= 0
         taken.append(np.where(known, moment.taken[resource, present], np.float32(np.nan)))
         filled.append(np.where(known, moment.filled[resource, present], np.float32(np.nan)))
