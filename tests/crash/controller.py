@@ -155,11 +155,12 @@ async def live(state: Path, stories: Sequence[Story], world: World) -> None:
 
 def one_life(state: str, world: str, story: Story, kill_at: int = -1) -> int:
     """Live once, in this process. Returns how many points were passed."""
+    return many_at_once(state, world, [story], kill_at)
+
+
+def many_at_once(state: str, world: str, stories: Sequence[Story], kill_at: int = -1) -> int:
+    """Live several stories at once, in this process. Returns how many points were passed."""
     mortality = Mortality(kill_at)
     mortality.watch_the_store()
-    asyncio.run(live(Path(state), [story], World(Path(world), mortality.point)))
+    asyncio.run(live(Path(state), stories, World(Path(world), mortality.point)))
     return mortality.passed
-
-
-def many_at_once(state: str, world: str, stories: Sequence[Story]) -> None:
-    asyncio.run(live(Path(state), stories, World(Path(world))))

@@ -14,7 +14,7 @@ def story(state: str, world: str, name: str, kill_at: int) -> int:
     return one_life(state, world, STORIES[name], kill_at)
 
 
-def crowd(state: str, world: str, vms: int) -> None:
+def crowd(state: str, world: str, vms: int, kill_at: int) -> None:
     """Throttle, throttle harder and in vain, release: on many VMs at once."""
     many_at_once(
         state,
@@ -27,6 +27,7 @@ def crowd(state: str, world: str, vms: int) -> None:
             )
             for vm in (f"v{number}" for number in range(vms))
         ],
+        kill_at,
     )
 
 

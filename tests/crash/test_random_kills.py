@@ -1,12 +1,9 @@
-"""Killed at moments that nobody chose: many runs at once, and the very first opening of a store."""
+"""Killed at points drawn by lot: many runs at once; and at the very first opening of a store."""
 
 import asyncio
-import os
 import random
 import shutil
 import signal
-import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +33,7 @@ def test_runs_at_once_end_the_same_however_often_they_are_killed(
         return {**end, "rulings": sorted(end["rulings"]), "world": {**end["world"], "effects": None}}
 
     state, world = paths("whole")
-    assert lives.live("crowd", str(state), str(world), VMS) == (0, None)
+    assert lives.live("crowd", str(state), str(world), VMS, -1) == (0, None)
     whole = told(state, world)
     assert len(whole["runs"]) == 3 * VMS
 
@@ -44,13 +41,10 @@ def test_runs_at_once_end_the_same_however_often_they_are_killed(
     state, world = paths("killed")
     killed = 0
     for _ in range(KILLS):
-        life = lives.begin("crowd", str(state), str(world), VMS)
-        time.sleep(chance.uniform(0.03, 0.25))
-        with suppress(ProcessLookupError):
-            os.kill(life, signal.SIGKILL)
-        killed += lives.end()[0] == -signal.SIGKILL
+        # Which of the runs has come how far at that point is up to the threads and the scheduler.
+        killed += lives.live("crowd", str(state), str(world), VMS, chance.randint(0, 60))[0] == -signal.SIGKILL
     assert killed > 0
-    assert lives.live("crowd", str(state), str(world), VMS) == (0, None)
+    assert lives.live("crowd", str(state), str(world), VMS, -1) == (0, None)
     assert told(state, world) == whole
 
 
