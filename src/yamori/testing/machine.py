@@ -25,6 +25,8 @@ T = TypeVar("T")
 CLOSE = 0.02
 TRIES = 50
 """How often two sides are looked at before a difference counts: a real hypervisor needs a moment."""
+EITHER = {"conflict", "invalid"}
+"""A senseless request to a VM that does not run is refused for either reason; which comes first is no promise."""
 VERBS = frozenset({"start", "stop", "pause", "resume", "reset"})
 RATES: Mapping[LimitKind, float] = {
     LimitKind.CPU_CAP: 1.0,
@@ -105,7 +107,8 @@ class Comparison(RuleBasedStateMachine):
         """Do the same on both sides: the same must come of it, a success or the same word of error."""
         assert self.sides is not None
         outcomes = [self.run(_outcome(operation, side, side.vms[vm % len(side.vms)])) for side in self.sides]
-        assert outcomes[0] == outcomes[1], f"{what} of VM {vm % len(self.sides[0].vms)}: {outcomes}"
+        alike = outcomes[0] == outcomes[1] or set(outcomes) == EITHER
+        assert alike, f"{what} of VM {vm % len(self.sides[0].vms)}: {outcomes}"
 
     @precondition(lambda self: "power" in self.shared)
     @rule(vm=st.integers(0, 7), verb=st.sampled_from(sorted(VERBS)))

@@ -124,6 +124,25 @@ async def test_counters_begin_again_after_a_stop_but_not_after_a_pause() -> None
     assert await cpu_time() == 0.0
 
 
+async def test_live_limits_outlast_a_reset_but_not_a_stop() -> None:
+    world = World(SMALL)
+    session = alone(world)
+    vm = world.vms()[0]
+    power, writer, reader = session.acting.power, session.acting.limits, session.sensing.limits
+    assert power is not None
+    assert writer is not None
+    assert reader is not None
+    await writer.set(vm, {LimitKind.CPU_CAP: 0.5, LimitKind.MEMORY: float(GIB)})
+    await writer.pin(vm, frozenset({0}))
+    await power.reset(vm)
+    kept = await reader.read(vm)
+    assert (kept.values[LimitKind.CPU_CAP], kept.pinning) == (0.5, frozenset({0}))
+    await power.stop(vm, force=True)
+    await power.start(vm)
+    fresh = await reader.read(vm)
+    assert (fresh.values[LimitKind.CPU_CAP], fresh.values[LimitKind.MEMORY], fresh.pinning) == (None, None, None)
+
+
 async def test_a_lost_answer_takes_effect_all_the_same() -> None:
     world = World(SMALL)
     session = alone(world)

@@ -208,6 +208,10 @@ class World:
             self.moves.end(move, MigrationPhase.FAILED, "the VM ended while it was being moved")
         c.state[row] = state
         if began:
+            # It is a new process, made from the definition: what was set on the old one is gone with it.
+            for limit in LimitKind:
+                c.limit(limit)[row] = self._unlimited(limit, row)
+            self.pins.pop(row, None)
             c.counters[row, :] = 0.0
             c.assigned[row] = c.memory_target[row]
         if ended or began:
