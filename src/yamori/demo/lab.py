@@ -4,12 +4,13 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping
+from importlib import resources
 from typing import Any
 
 from yamori.demo.stage import Progress, Service
 from yamori.lab.attack import AttackKind
 from yamori.lab.lab import Lab, clear_lab
-from yamori.lab.service import ServiceProbe
+from yamori.lab.service import Load, ServiceProbe
 from yamori.lab.spec import LabSpec
 from yamori.model.errors import Conflict, YamoriError
 
@@ -18,9 +19,13 @@ ATTACK_S = 240
 """The guest itself ends an attack after this, whatever becomes of us."""
 GIVEN_UP_S = 5.0
 """What a request that was never answered counts as."""
-STEPS = 20.0
+SETTLE_S = 12.0
+"""Pages that were touched only while booting are written out first, and working sets come back."""
+LOAD = Load(rate=10.0, cpu_seconds=0.012)
+"""Four guests that each use an eighth of their host's core: a calm day that leaves room."""
+STEPS = 28.0
 """About so many progress messages come while the lab is built; only the bar's pace depends on it."""
-GUARD = {"probe_s": 4.0, "loosen": 2.0, "gone_s": 3.0, "balloon_s": 2.0}
+GUARD = {"confidence": 0.55, "probe_s": 4.0, "loosen": 2.0, "gone_s": 3.0, "balloon_s": 2.0}
 """A story should not take an hour: the guard tries sooner whether it can let go, and in larger steps."""
 OFFENDERS = {"cpu": "vm-a3", "memory": "vm-b3", "disk": "vm-a3"}
 
@@ -47,8 +52,10 @@ class LabStage:
             progress(text, min(0.95, self._told / STEPS))
 
         self._lab = await Lab.up(self._spec, progress=tell)
-        self._probe = ServiceProbe(self._lab)
+        self._probe = ServiceProbe(self._lab, load=LOAD)
         await asyncio.to_thread(self._probe.start)
+        progress("the guests' services warm up", 0.97)
+        await asyncio.sleep(SETTLE_S)
         progress("the lab is up, every guest serves", 1.0)
 
     def fleet(self) -> dict[str, Any]:
@@ -59,6 +66,10 @@ class LabStage:
             "modules": {"guard": GUARD},
             **self._there().fleet_config(),
         }
+
+    def policy(self) -> str:
+        """Return the lab's policy: what such guests can be promised, and that their offenders are held."""
+        return resources.files("yamori.demo").joinpath("policy.yaml").read_text(encoding="utf-8")
 
     def offenders(self) -> Mapping[str, str]:
         """Return who turns noisy."""

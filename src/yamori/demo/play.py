@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 
 from yamori import wiring
@@ -133,10 +132,9 @@ async def _all_reached(stage: Stage, facade: Facade) -> None:
 async def _service(
     stage: Stage, options: DemoOptions, state_dir: Path, clock: Clock | None
 ) -> AsyncIterator[wiring.Service]:
-    policy = resources.files("yamori.demo").joinpath("policy.yaml").read_text(encoding="utf-8")
     async with wiring.service(
         configure(json.dumps(stage.fleet()), "the demo's fleet"),
-        policy_text=policy,
+        policy_text=stage.policy(),
         policy_source="the demo's policy",
         state_dir=state_dir,
         listen=options.listen,

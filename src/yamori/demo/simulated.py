@@ -31,6 +31,17 @@ ATTACKS = {
 }
 
 
+POLICY = """
+version: 1
+description: The guard holds bronze and silver offenders.
+brakes:
+  every: {window: {within: 5m, fleet: 60, host: 30}}
+  adjustments: 120
+rules:
+  - {id: hold, when: {verb: throttle, module: guard, vm: {sla: [bronze, silver]}}, decision: allow, mode: enforce}
+"""
+
+
 class SimulatedClock:
     """The world's time, for control: fulfils the workflow's Clock."""
 
@@ -58,7 +69,7 @@ class SimulatedStage:
         shape = WorldShape(
             hosts=2,
             vms_per_host=0,
-            host=HostShape(cpus=4, memory_bytes=12 * GIB, disk_iops=4000.0),
+            host=HostShape(cpus=4, memory_bytes=10 * GIB, disk_iops=4000.0),
             vm=VMShape(vcpus=2, memory_bytes=2 * GIB),
             step_s=0.1,
             seed=seed,
@@ -113,6 +124,10 @@ class SimulatedStage:
                 for host in range(2)
             ],
         }
+
+    def policy(self) -> str:
+        """Return a policy with the standard classes: simulated hosts are as good as real ones should be."""
+        return POLICY
 
     def offenders(self) -> Mapping[str, str]:
         """Return who turns noisy."""

@@ -37,6 +37,10 @@ class Stage(Protocol):
         """Return the configuration for ``yamori up``: plain data of a FleetSettings."""
         ...
 
+    def policy(self) -> str:
+        """Return the policy for it, as text."""
+        ...
+
     def offenders(self) -> Mapping[str, str]:
         """Return for each attack (cpu, memory, disk) the VM that turns noisy."""
         ...
