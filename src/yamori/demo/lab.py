@@ -23,6 +23,8 @@ SETTLE_S = 12.0
 """Pages that were touched only while booting are written out first, and working sets come back."""
 LOAD = Load(rate=10.0, cpu_seconds=0.012)
 """Four guests that each use an eighth of their host's core: a calm day that leaves room."""
+PACKING = 95
+"""Percent of what booted guests hold that their host has for them: room on a calm day, none for a hog."""
 STEPS = 28.0
 """About so many progress messages come while the lab is built; only the bar's pace depends on it."""
 GUARD = {"confidence": 0.55, "probe_s": 4.0, "loosen": 2.0, "gone_s": 3.0, "balloon_s": 2.0}
@@ -34,7 +36,7 @@ class LabStage:
     """Two real hosts with four guests each, their disks on an array of finite speed."""
 
     def __init__(self, *, name: str = NAME) -> None:
-        self._spec = LabSpec(name=name)
+        self._spec = LabSpec(name=name, memory_packing_percent=PACKING)
         self._lab: Lab | None = None
         self._probe: ServiceProbe | None = None
         self._told = 0
