@@ -1,6 +1,6 @@
 """Out of many endpoints' listings one picture: where a VM is, and whether it is there twice."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
