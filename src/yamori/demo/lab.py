@@ -10,6 +10,7 @@ from typing import Any
 from yamori.demo.stage import Progress, Service
 from yamori.lab.attack import AttackKind
 from yamori.lab.lab import Lab, clear_lab
+from yamori.lab.leftovers import find_leftovers
 from yamori.lab.service import Load, ServiceProbe
 from yamori.lab.spec import LabSpec
 from yamori.model.errors import Conflict, YamoriError
@@ -21,8 +22,8 @@ GIVEN_UP_S = 5.0
 """What a request that was never answered counts as."""
 SETTLE_S = 12.0
 """Pages that were touched only while booting are written out first, and working sets come back."""
-LOAD = Load(rate=10.0, cpu_seconds=0.012)
-"""Four guests that each use an eighth of their host's core: a calm day that leaves room."""
+LOAD = Load(rate=10.0, cpu_seconds=0.006)
+"""Four guests that use less than half of their host's core together: a calm day that leaves room."""
 PACKING = 95
 """Percent of what booted guests hold that their host has for them: room on a calm day, none for a hog."""
 STEPS = 28.0
@@ -53,6 +54,9 @@ class LabStage:
             self._told += 1
             progress(text, min(0.95, self._told / STEPS))
 
+        if any(left.name == self._spec.name for left in await asyncio.to_thread(find_leftovers)):
+            progress("clearing what a story that was killed has left", 0.0)
+            await clear_lab(self._spec.name)
         self._lab = await Lab.up(self._spec, progress=tell)
         self._probe = ServiceProbe(self._lab, load=LOAD)
         await asyncio.to_thread(self._probe.start)
