@@ -22,7 +22,7 @@ OBJECTIVE_OF = {
     "disk": Objective.DISK_LATENCY,
     "network": Objective.NET_DROPS,
 }
-BEFORE_S = 6.0
+BEFORE_S = 10.0
 AFTER_S = 8.0
 CALM_LIMIT_S = 90.0
 DETECT_LIMIT_S = 40.0
