@@ -24,7 +24,7 @@ SETTLE_S = 12.0
 """Pages that were touched only while booting are written out first, and working sets come back."""
 LOAD = Load(rate=10.0, cpu_seconds=0.006)
 """Four guests that use less than half of their host's core together: a calm day that leaves room."""
-PACKING = 85
+PACKING = 80
 """Percent of what booted guests hold that their host has for them: room on a calm day, none for a hog."""
 STEPS = 28.0
 """About so many progress messages come while the lab is built; only the bar's pace depends on it."""

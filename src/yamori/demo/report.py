@@ -26,8 +26,8 @@ class Act:
 
     ``detect_s``: a finding named the offender. ``throttle_s``: the first throttle was verified by reading back.
     ``contain_s``: the throttle held and no victim's objective was broken any more.
-    ``objective`` is the worst victim's as Yamori measures it, ``bound`` what it was promised; ``service`` is the
-    worst neighbour's 95th percentile of latency, as a client outside of Yamori measures it.
+    ``objective`` is the mean of the worst served neighbour as Yamori measures it, ``bound`` what was promised;
+    ``service`` is the worst neighbour's 95th percentile of latency, as a client outside of Yamori measures it.
     """
 
     attack: str

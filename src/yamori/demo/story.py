@@ -3,6 +3,7 @@
 Uses only what every face may ask; knows neither hypervisor nor simulator.
 """
 
+import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -98,7 +99,7 @@ class Story:
         act = replace(act, throttle_s=throttled - attacked)
         asked = ", ".join(f"{k} {v:.4g}" for k, v in _limits_of(run).items())
         self.tell(f"  throttled and read back after {act.throttle_s:.1f} s: {asked}")
-        objective = OBJECTIVE_OF.get(finding.resource or kind, OBJECTIVE_OF[kind])
+        objective = OBJECTIVE_OF[kind]
 
         async def served() -> bool:
             standings = [
@@ -106,7 +107,7 @@ class Story:
             ]
             return Standing.KEPT in standings and Standing.BROKEN not in standings
 
-        await self._until(served, CONTAIN_LIMIT_S, f"the neighbours' {objective} stayed broken")
+        await self._until(served, CONTAIN_LIMIT_S, "what the neighbours are owed stayed broken")
         contained = self.stage.now()
         act = replace(act, contain_s=contained - attacked, objective_name=objective.value)
         self.tell(f"  neighbours served again after {act.contain_s:.1f} s")
@@ -170,13 +171,18 @@ class Story:
         newest = max((s.times[-1] for s in columns if s.times), default=0.0)
 
         def worst(since: float, until: float) -> float | None:
-            values = [
-                value
+            means = [
+                statistics.fmean(values)
                 for s in columns
-                for t, value in zip(s.times, s.values.get(objective.value, ()), strict=False)
-                if value is not None and since <= now - (newest - t) <= until
+                if (
+                    values := [
+                        value
+                        for t, value in zip(s.times, s.values.get(objective.value, ()), strict=False)
+                        if value is not None and since <= now - (newest - t) <= until
+                    ]
+                )
             ]
-            return max(values, default=None)
+            return max(means, default=None)
 
         bounds = [
             s.bound for v in neighbours for s in v.served if s.objective is objective and s.bound is not None
