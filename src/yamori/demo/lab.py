@@ -24,11 +24,11 @@ SETTLE_S = 12.0
 """Pages that were touched only while booting are written out first, and working sets come back."""
 LOAD = Load(rate=10.0, cpu_seconds=0.006)
 """Four guests that use less than half of their host's core together: a calm day that leaves room."""
-PACKING = 80
+PACKING = 95
 """Percent of what booted guests hold that their host has for them: room on a calm day, none for a hog."""
 STEPS = 28.0
 """About so many progress messages come while the lab is built; only the bar's pace depends on it."""
-GUARD = {"probe_s": 4.0, "loosen": 1.6, "gone_s": 3.0, "balloon_s": 2.0}
+GUARD = {"confidence": 0.53, "probe_s": 4.0, "loosen": 1.6, "gone_s": 3.0, "balloon_s": 2.0}
 """A story should not take an hour: the guard tries sooner whether it can let go, and in larger steps."""
 OFFENDERS = {"cpu": "vm-a3", "memory": "vm-b3", "disk": "vm-a3"}
 

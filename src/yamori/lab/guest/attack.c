@@ -16,8 +16,8 @@ enum {
     MEMORY_CHUNK = 8 << 20,      /* bytes taken or given back at once */
     MEMORY_MOST_CHUNKS = 512,
     MEMORY_STEP = 1 << 20,       /* bytes touched between two pauses */
-    MEMORY_PAUSE_FACTOR = 5,     /* pause as a multiple of the time that the step took */
-    MEMORY_LONGEST_PAUSE_US = 150000,
+    MEMORY_PAUSE_FACTOR = 3,     /* pause as a multiple of the time that the step took */
+    MEMORY_LONGEST_PAUSE_US = 40000,
 };
 
 static void *burn(void *unused)
