@@ -62,7 +62,12 @@ def test_what_a_killed_engine_left_is_finished_by_the_other(
     # The other may have ended before the kill: then it is for the next one to finish what is left.
     assert lives.live("contend", str(place), "c", 0, 0.0)[0] == 0
     end = asyncio.run(ending(place / "state", place / "world.json"))
-    assert {run["state"] for run in end["runs"].values()} == {"verified"}
+    states = {name: run["state"] for name, run in end["runs"].items()}
+    assert all(state == "verified" for name, state in states.items() if not name.startswith("a-"))
+    # The one run that the victim died in may find its subject changed by the other when it is resumed: then it
+    # does not claim to hold what no longer holds, but is undone. It is never left unfinished.
+    others_than_verified = [state for state in states.values() if state != "verified"]
+    assert others_than_verified in ([], ["undone"])
     assert sum(name.startswith("b-") for name in end["runs"]) == 6
     assert not (place / "overlap").exists()
 

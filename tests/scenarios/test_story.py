@@ -18,6 +18,6 @@ async def test_every_attack_is_contained_and_every_effect_is_verified(seed: int)
     for act in report.acts:
         assert act.objective is not None
         assert act.bound is not None
-        assert act.objective.during is not None
         assert act.objective.after is not None
-        assert act.objective.during > act.bound >= act.objective.after
+        assert act.objective_peak is not None
+        assert act.objective_peak > act.bound >= act.objective.after

@@ -26,7 +26,8 @@ class Act:
 
     ``detect_s``: a finding named the offender. ``throttle_s``: the first throttle was verified by reading back.
     ``contain_s``: the throttle held and no victim's objective was broken any more.
-    ``objective`` is the mean of the worst served neighbour as Yamori measures it, ``bound`` what was promised;
+    ``objective`` is the mean of the worst served neighbour as Yamori measures it, ``bound`` what was promised,
+    ``objective_peak`` the largest single reading between attack and containment;
     ``service`` is the worst neighbour's 95th percentile of latency, as a client outside of Yamori measures it.
     """
 
@@ -41,6 +42,7 @@ class Act:
     objective_name: str | None = None
     bound: float | None = None
     objective: Phases | None = None
+    objective_peak: float | None = None
     service: Phases | None = None
     asked: Mapping[str, float] = field(default_factory=dict)
     read_back: Mapping[str, float | None] = field(default_factory=dict)

@@ -170,19 +170,19 @@ class Story:
         columns = [self.facade.history(v.vm.id, now - began + 1.0) for v in neighbours]
         newest = max((s.times[-1] for s in columns if s.times), default=0.0)
 
-        def worst(since: float, until: float) -> float | None:
-            means = [
-                statistics.fmean(values)
+        def readings(since: float, until: float) -> list[list[float]]:
+            per_vm = [
+                [
+                    value
+                    for t, value in zip(s.times, s.values.get(objective.value, ()), strict=False)
+                    if value is not None and since <= now - (newest - t) <= until
+                ]
                 for s in columns
-                if (
-                    values := [
-                        value
-                        for t, value in zip(s.times, s.values.get(objective.value, ()), strict=False)
-                        if value is not None and since <= now - (newest - t) <= until
-                    ]
-                )
             ]
-            return max(means, default=None)
+            return [values for values in per_vm if values]
+
+        def worst(since: float, until: float) -> float | None:
+            return max((statistics.fmean(values) for values in readings(since, until)), default=None)
 
         bounds = [
             s.bound for v in neighbours for s in v.served if s.objective is objective and s.bound is not None
@@ -191,6 +191,7 @@ class Story:
         return replace(
             act,
             bound=min(bounds, default=None),
+            objective_peak=max((v for values in readings(attacked, contained) for v in values), default=None),
             objective=Phases(
                 unit="s/s" if objective is Objective.CPU_DELAY else unit,
                 before=worst(began, attacked),
