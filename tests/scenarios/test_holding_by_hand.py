@@ -139,6 +139,24 @@ async def test_a_hold_survives_a_restart_and_still_ends_in_time(tmp_path: Path) 
         assert (await service.facade.limits(vm)).values[CAP] is None
 
 
+async def test_the_hold_on_a_vm_that_is_gone_ends_too(tmp_path: Path) -> None:
+    fleet = SimulatedFleet()
+    vm = fleet.vms("host-0")[0]
+    async with fleet.service(tmp_path / "s") as service:
+        facade = service.facade
+        _, run = await facade.request(throttle(vm, seconds=20), by="op", reason="test", dry_run=False)
+        assert (await ended(facade, run)).state is RunState.VERIFIED
+        fleet.world.vanish(vm)
+
+        async def let_go() -> bool:
+            return any(
+                isinstance(r.decision.action, Release) and r.state is RunState.VERIFIED
+                for r in await facade.runs(limit=5)
+            )
+
+        await until(let_go)
+
+
 async def test_a_vm_moves_and_runs_exactly_once(tmp_path: Path) -> None:
     fleet = SimulatedFleet()
     vm = fleet.vms("host-0")[0]

@@ -115,6 +115,9 @@ class BoundStep:
             dark = sorted(k.name for k in self._keepers.values() if k.contact is not Contact.UP)
             if dark:
                 raise Unreachable(f"not seen while {', '.join(dark)} cannot be reached", subject=vm)
+            if isinstance(self._action, Release):
+                # Whichever endpoint is asked says that the VM is gone, and with it the need to put anything back.
+                return next(iter(self._keepers.values()))
             raise NotFound("no such VM in the fleet", subject=vm)
         return self._keepers[name]
 

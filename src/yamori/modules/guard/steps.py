@@ -29,6 +29,7 @@ from yamori.modules.guard.terms import Values, allowed, drift, plain, sound, unt
 BALLOON_S = 10.0
 """A balloon may take so long to show its target."""
 LOOK_S = 0.25
+GONE = "gone"
 COPY = frozenset({PowerState.RUNNING, PowerState.PAUSED})
 
 
@@ -124,7 +125,10 @@ class ReleaseSteps:
         if hold is None:
             raise Conflict("there is no throttle of ours on this VM", subject=action.vm)
         _writer(context)
-        read = await _reader(context).read(action.vm)
+        try:
+            read = await _reader(context).read(action.vm)
+        except NotFound:
+            return {"back": {}, "ours": {}, "left": {}, GONE: True}
         ours = {k: stricter(v, hold.before.get(k)) for k, v in hold.asked.items()}
         back: dict[LimitKind, float | None] = {}
         left: dict[LimitKind, float | None] = {}
@@ -135,12 +139,16 @@ class ReleaseSteps:
         return {"back": plain(back), "ours": plain(ours), "left": plain(left)}
 
     async def apply(self, action: Release, before: Json, context: StepContext) -> None:
-        """Put back."""
+        """Put back; a VM that is gone has taken its limits along."""
+        if before.get(GONE):
+            return
         back, ours = values(before["back"]), values(before["ours"])
         await _put_back(action.vm, back, {kind: ours.get(kind) for kind in back}, context)
 
     async def verify(self, action: Release, before: Json, context: StepContext) -> Json:
         """Read back."""
+        if before.get(GONE):
+            return {GONE: True}
         back = values(before["back"])
         read = await _settled(_reader(context), action.vm, back)
         off = drift(read, {kind: (value,) for kind, value in back.items()})
