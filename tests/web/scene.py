@@ -64,7 +64,7 @@ def hold() -> Hold:
         before={LimitKind.CPU_CAP: None},
         asked={LimitKind.CPU_CAP: 0.35},
         since=NOW - timedelta(seconds=92),
-        expires_at=NOW + timedelta(seconds=208),
+        expires_at=datetime.now(UTC) + timedelta(seconds=208),  # a run of all tests is longer than the hold
         run="run-0007",
         finding_key="cpu:rack-a:batch-7",
     )
