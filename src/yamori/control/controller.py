@@ -1,7 +1,7 @@
 """The control plane as a whole: fulfils the faces' interface and keeps everything running."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from yamori.control.binding import FROM
@@ -195,24 +195,11 @@ class Controller:
 
     def vms(self) -> Sequence[VMView]:
         """List all VMs of the fleet."""
-        fleet, classes, holds = self.fleet(), self._policy.sla_classes(), self._holds.now()
-        now = self._clock.now()
-        return [
-            VMView(
-                vm=vm,
-                endpoint=fleet.at[vm.id],
-                rates=self._gauge.rates_of(vm.id),
-                served=self._gauge.served(vm.id, classes.get(vm.labels.get("sla", ""))),
-                hold=holds.get(vm.id),
-                drift=self._lookout.standing(vm.id),
-                seen_at=now,
-            )
-            for vm in fleet.vms.values()
-        ]
+        return self._views_of(self.fleet().vms)
 
     def vm(self, name_or_id: str) -> VMView:
         """Find one VM by id, or by name where only one has it."""
-        return self._view_of(self._find(name_or_id))
+        return self._views_of([self._find(name_or_id)])[0]
 
     def history(self, vm: VMId, seconds: float) -> Series:
         """Return what is remembered of the last seconds."""
@@ -326,18 +313,21 @@ class Controller:
             raise NotFound("no such VM in the fleet", subject=untrusted_name[:80], mend="see `yamori fleet`")
         return named[0]
 
-    def _view_of(self, vm: VMId) -> VMView:
-        fleet = self.fleet()
-        found = fleet.vms[vm]
-        return VMView(
-            vm=found,
-            endpoint=fleet.at[vm],
-            rates=self._gauge.rates_of(vm),
-            served=self._gauge.served(vm, self._policy.sla_classes().get(found.labels.get("sla", ""))),
-            hold=self._holds.now().get(vm),
-            drift=self._lookout.standing(vm),
-            seen_at=self._clock.now(),
-        )
+    def _views_of(self, vms: Iterable[VMId]) -> list[VMView]:
+        fleet, classes, holds = self.fleet(), self._policy.sla_classes(), self._holds.now()
+        now = self._clock.now()
+        return [
+            VMView(
+                vm=fleet.vms[vm],
+                endpoint=fleet.at[vm],
+                rates=self._gauge.rates_of(vm),
+                served=self._gauge.served(vm, classes.get(fleet.vms[vm].labels.get("sla", ""))),
+                hold=holds.get(vm),
+                drift=self._lookout.standing(vm),
+                seen_at=now,
+            )
+            for vm in vms
+        ]
 
     def _keeper_of(self, vm: VMId) -> Keeper:
         return self._keepers[self.fleet().at[self._find(vm)]]
