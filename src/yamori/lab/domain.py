@@ -34,6 +34,7 @@ def definition(
     ET.SubElement(backing, "source", type="file")
     ET.SubElement(backing, "access", mode="shared")
     _text(domain, "vcpu", "1")
+    _text(ET.SubElement(domain, "cputune"), "shares", str(plan.cpu_shares))
     system = ET.SubElement(domain, "os")
     _text(system, "type", "hvm", arch="x86_64", machine="pc")
     _text(system, "kernel", str(kernel))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +16,9 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _LETTERS = "abcdefghij"
 _TENANTS = ("a", "b", "c")
 _CLASSES = ("gold", "silver", "bronze", "silver")
+_SHARES = 1024
+_MOST_SHARES = 262_144
+"""The kernel's own bound (MAX_SHARES in kernel/sched/sched.h)."""
 
 
 class Accelerator(StrEnum):
@@ -44,6 +47,7 @@ class GuestPlan:
     tenant: str
     sla: str
     storage: Storage
+    cpu_shares: int
     title: str
 
 
@@ -65,6 +69,9 @@ class LabSpec:
     memory_packing_percent: int = 70
     """Below 100 only what guests really use again stays in memory, so that one guest's greed hurts the others;
     a host with a single guest gets no budget."""
+    cpu_shares: Mapping[str, int] = field(default_factory=dict)
+    """CPU shares of single guests by name; all others have 1024. A guest with more can starve its neighbours, as
+    one from a template with high shares can on any hypervisor; with as many, fair scheduling leaves it little."""
     array_iops: int = 600
     array_bytes_per_second: int = 40_000_000
     detached: bool = False
@@ -83,9 +90,15 @@ class LabSpec:
             "array_iops": (10, 1_000_000),
             "array_bytes_per_second": (100_000, 10_000_000_000),
         }
-        for field, (low, high) in bounds.items():
-            if not low <= getattr(self, field) <= high:
-                raise Invalid(f"{field} is {getattr(self, field)}", mend=f"use {low} to {high}")
+        for size, (low, high) in bounds.items():
+            if not low <= getattr(self, size) <= high:
+                raise Invalid(f"{size} is {getattr(self, size)}", mend=f"use {low} to {high}")
+        there = {guest.name for guest in self.guests()}
+        for guest, shares in self.cpu_shares.items():
+            if guest not in there:
+                raise Invalid(f"cpu_shares names {guest!r}, which is no guest", mend="use vm-a1, vm-a2, …")
+            if not 2 <= shares <= _MOST_SHARES:
+                raise Invalid(f"cpu_shares of {guest} is {shares}", mend=f"use 2 to {_MOST_SHARES}")
 
     @property
     def working_set_mib(self) -> int:
@@ -112,6 +125,7 @@ class LabSpec:
                         tenant=_TENANTS[index % len(_TENANTS)],
                         sla=_CLASSES[index % len(_CLASSES)],
                         storage=Storage.LOCAL if local else Storage.ARRAY,
+                        cpu_shares=self.cpu_shares.get(name, _SHARES),
                         title=f"Lab guest {name}",
                     )
                 )
@@ -124,7 +138,7 @@ class LabSpec:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> LabSpec:
         """Read back ``as_record``; unknown keys of a newer version are left out."""
-        known = {field.name for field in fields(cls)}
+        known = {known.name for known in fields(cls)}
         values = {key: value for key, value in record.items() if key in known}
         values["accelerator"] = Accelerator(values.get("accelerator", "auto"))
         return cls(**values)

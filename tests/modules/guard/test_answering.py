@@ -9,6 +9,7 @@ from yamori.capabilities.sensing.usage import Column
 from yamori.model.actions import Migrate, Release, Throttle
 from yamori.model.ids import HostId, VMId
 from yamori.model.limits import LimitKind
+from yamori.model.sla import SLAClass
 from yamori.modules.guard import ladder
 from yamori.modules.guard.respond import respond
 
@@ -212,8 +213,39 @@ def test_a_guest_that_keeps_its_memory_is_held_by_its_cpu():
     assert set(action.limits) == {LimitKind.MEMORY, LimitKind.CPU_CAP}
 
 
+WHOLE = ladder.Subject(
+    sla=SLAClass(name=""),
+    kinds=frozenset(LimitKind),
+    memory_bytes=1000.0,
+    vcpus=1.0,
+    disks=1,
+    cards=1,
+    mild=False,
+    sure=False,
+    margin=1.25,
+)
+
+
 def test_loosening_multiplies_every_limit():
-    assert ladder.looser({LimitKind.CPU_CAP: 0.5, LimitKind.NET_OUT: 10.0}, 2.0) == {
-        LimitKind.CPU_CAP: 1.0,
+    assert ladder.looser({LimitKind.CPU_CAP: 0.4, LimitKind.NET_OUT: 10.0}, 2.0, WHOLE) == {
+        LimitKind.CPU_CAP: 0.8,
         LimitKind.NET_OUT: 20.0,
     }
+
+
+def test_loosening_drops_a_limit_that_would_leave_all_there_is():
+    asked = {LimitKind.CPU_CAP: 0.5, LimitKind.MEMORY: 600.0, LimitKind.NET_OUT: 10.0}
+    assert ladder.looser(asked, 2.0, WHOLE) == {LimitKind.NET_OUT: 20.0}
+
+
+def test_a_limit_loosened_beyond_the_whole_is_taken_away_and_the_others_stay():
+    theatre = Theatre(CAST)
+    finding = replace(attacked(theatre)[0][0], resource="memory")
+    facts = {"held": 60.0, "calm": 60.0, "suffering": 0.0, "quiet": 0.0}
+    told = tuple(replace(e, value=facts.get(e.what, e.value)) for e in finding.evidence)
+    finding = replace(finding, evidence=told)
+    theatre.hold("bad", {LimitKind.MEMORY: 0.9 * 2**30, LimitKind.NET_OUT: 1e6}, finding.key)
+    action = only(respond(finding, theatre.view(), theatre.settings))
+    assert action.limits == {LimitKind.NET_OUT: 1e6}
+    theatre.hold("bad", {LimitKind.MEMORY: 0.9 * 2**30}, finding.key)
+    assert isinstance(only(respond(finding, theatre.view(), theatre.settings)), Release)

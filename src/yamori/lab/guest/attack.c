@@ -12,8 +12,8 @@
 
 enum {
     DISK_REQUEST = 256 << 10,    /* bytes of one direct request */
-    MEMORY_RESERVE = 24 << 20,   /* bytes left to the guest's own kernel */
-    MEMORY_CHUNK = 8 << 20,      /* bytes taken or given back at once */
+    MEMORY_RESERVE = 16 << 20,   /* bytes left to the guest's own kernel */
+    MEMORY_CHUNK = 4 << 20,      /* bytes taken or given back at once */
     MEMORY_MOST_CHUNKS = 512,
     MEMORY_STEP = 1 << 20,       /* bytes touched between two pauses */
     MEMORY_PAUSE_FACTOR = 3,     /* pause as a multiple of the time that the step took */

@@ -14,7 +14,12 @@
 
 #define MAGIC 0x594d5331u /* "YMS1" */
 
-enum { MOST_ITERATIONS = 200000000, MOST_PAGES = 65536, MOST_BLOCKS = 64 };
+enum {
+    MOST_ITERATIONS = 200000000,
+    MOST_PAGES = 65536,
+    MOST_BLOCKS = 64,
+    QUEUE_BYTES = 8 << 10, /* some twenty requests; a longer queue would be served when nobody waits any more */
+};
 
 struct request {
     uint32_t magic, sequence, iterations, pages, blocks;
@@ -74,7 +79,8 @@ int serve_requests(size_t working_set_mib)
 
     int s = socket(AF_INET, SOCK_DGRAM, 0);
     struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(SERVICE_PORT)};
-    if (s < 0 || bind(s, (struct sockaddr *)&here, sizeof here) != 0) {
+    int queue = QUEUE_BYTES;
+    if (s < 0 || setsockopt(s, SOL_SOCKET, SO_RCVBUF, &queue, sizeof queue) != 0 || bind(s, (struct sockaddr *)&here, sizeof here) != 0) {
         perror("service");
         return 4;
     }

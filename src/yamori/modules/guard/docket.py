@@ -127,12 +127,13 @@ class Docket:
         """Name causes, unless a throttle here is still too young to be judged.
 
         A VM that is about to be throttled for one resource is not named for another one meanwhile: a host that
-        pages makes its disks slow as well, and that passes by itself.
+        pages makes its disks slow as well, and that passes by itself. For memory it is: paging is what costs the
+        host its CPU and its disks, and no other limit ends it.
         """
         host, resource = place
         if any(self._young(c) for c in open_cases) or not self._reading.suffers[resource, rows].any():
             return []
-        young = self._young_causes.get(host, set())
+        young = set() if resource == Use.MEMORY else self._young_causes.get(host, set())
         if young:
             excused = excused | np.array([self._reading.frame.vms[row] in young for row in rows.tolist()], bool)
         scene = scenes.scene(self._reading, self._memory, rows, resource, ~excused)
@@ -268,8 +269,8 @@ class Docket:
 def _one_voice(found: dict[str, Case], reading: int, settings: GuardSettings) -> dict[str, Case]:
     """Let one trouble of each cause speak: a throttle replaces the one before, so two answers would fight.
 
-    First one that ends, then one that suffers without a limit, then one whose limit has had its time; the
-    others in turn. The silent ones stay open.
+    First one that ends, then one that suffers without a limit, then one whose limit has had its time, memory
+    before what comes of it; the others in turn. The silent ones stay open.
     """
     by_cause: dict[VMId, list[Case]] = defaultdict(list)
     for case in found.values():
@@ -278,7 +279,7 @@ def _one_voice(found: dict[str, Case], reading: int, settings: GuardSettings) ->
     told = dict(found)
     for several in by_cause.values():
         alone = all(case.resource != Use.CPU for case in several)
-        ranked = sorted(several, key=lambda c: (_rank(c, settings), c.spoke))
+        ranked = sorted(several, key=lambda c: (_rank(c, settings), c.resource != Use.MEMORY, c.spoke))
         for case in ranked:
             first = case is ranked[0]
             capped = case.asked is not None and LimitKind.CPU_CAP in case.asked

@@ -31,6 +31,7 @@ class Subject:
     sla: SLAClass
     kinds: frozenset[LimitKind]
     memory_bytes: float
+    vcpus: float
     disks: int
     cards: int
     mild: bool
@@ -71,9 +72,10 @@ def tighter(resource: str, asked: Mapping[LimitKind, float], f: Facts, s: Subjec
     return {kind: max(_floor(kind, s), value * step) for kind, value in asked.items()}
 
 
-def looser(asked: Mapping[LimitKind, float], by: float) -> Wanted:
-    """Return limits one step looser."""
-    return {kind: value * by for kind, value in asked.items()}
+def looser(asked: Mapping[LimitKind, float], by: float, s: Subject) -> Wanted:
+    """Return limits one step looser, without those that would leave the VM all that it has."""
+    whole = {LimitKind.MEMORY: s.memory_bytes, LimitKind.CPU_CAP: s.vcpus}
+    return {kind: value * by for kind, value in asked.items() if not 0 < whole.get(kind, 0.0) <= value * by}
 
 
 def squeeze(f: Facts, s: Subject) -> Wanted:

@@ -62,6 +62,7 @@ def _question(
         sla=view.sla(cause) or UNCLASSED,
         kinds=kinds,
         memory_bytes=float(vm.memory_max_bytes) if vm is not None else 0.0,
+        vcpus=float(vm.vcpus) if vm is not None else 0.0,
         disks=holding.disks(vm),
         cards=holding.cards(vm),
         mild=finding.nature == Nature.LOAD,
@@ -103,8 +104,7 @@ def _contend(q: Question) -> Sequence[Proposal]:
         return _insist(q, own) if f(Word.HELD) >= s.settle_s else []
     wait = min(s.probe_wait_max_s, s.probe_s * 2 ** f(Word.FAILURES))
     if f(Word.CALM) >= wait and f(Word.HELD) >= wait and f(Word.QUIET) <= 0:
-        wanted = ladder.looser(own, s.loosen)
-        return _throttle(q, wanted, f"the victims have been served for {f(Word.CALM):.0f} s: loosen and see")
+        return _loosen(q, own, f"the victims have been served for {f(Word.CALM):.0f} s: loosen and see")
     return _renew(q, own)
 
 
@@ -190,15 +190,28 @@ def _throttle(q: Question, wanted: dict[LimitKind, float], why: str) -> Sequence
     return [_proposal(action, f"{why} ({said})", q.finding, q.view)]
 
 
+def _loosen(q: Question, own: dict[LimitKind, float], why: str) -> Sequence[Proposal]:
+    return _instead(q, own, ladder.looser(own, q.settings.loosen, q.subject), why)
+
+
 def _let_go(q: Question) -> Sequence[Proposal]:
     own = _own(q)
+    others = q.hold is not None and q.hold.asked.keys() - own.keys()
+    return _instead(q, own, {}, f"{q.finding.resource} is no longer contended" if others else "the reason is gone")
+
+
+def _instead(
+    q: Question, own: dict[LimitKind, float], wanted: dict[LimitKind, float], why: str
+) -> Sequence[Proposal]:
+    """Replace the limits that answer this finding, keep the others; release when none is left."""
     if q.hold is None or not own:
         return []
-    others = {k: v for k, v in q.hold.asked.items() if k not in own}
-    if others:
-        action: Action = Throttle(vm=q.cause, limits=others, expires_after_s=q.settings.expires_s)
-        return [_proposal(action, f"{q.finding.resource} is no longer contended", q.finding, q.view)]
-    return [_proposal(Release(vm=q.cause), "the reason is gone", q.finding, q.view)]
+    limits = {**{k: v for k, v in q.hold.asked.items() if k not in own}, **wanted}
+    if not limits:
+        return [_proposal(Release(vm=q.cause), why, q.finding, q.view)]
+    said = ", ".join(f"{kind} {wanted[kind]:g} {UNITS[kind]}" if kind in wanted else f"no {kind}" for kind in own)
+    action = Throttle(vm=q.cause, limits=limits, expires_after_s=q.settings.expires_s)
+    return [_proposal(action, f"{why} ({said})", q.finding, q.view)]
 
 
 def _migrate(q: Question, why: str) -> Sequence[Proposal]:
