@@ -9,7 +9,6 @@ from typing import Any
 
 from yamori.demo.stage import Progress, Service
 from yamori.lab.attack import AttackKind
-from yamori.lab.host import Host
 from yamori.lab.lab import Lab, clear_lab
 from yamori.lab.leftovers import find_leftovers
 from yamori.lab.service import Load, ServiceProbe
@@ -23,19 +22,15 @@ GIVEN_UP_S = 5.0
 """What a request that was never answered counts as."""
 SETTLE_S = 12.0
 """Pages that were touched only while booting are written out first, and working sets come back."""
-LOAD = Load(rate=10.0, cpu_seconds=0.006, pages=512)
+LOAD = Load(rate=10.0, cpu_seconds=0.006)
 """Four guests that use less than half of their host's core together: a calm day that leaves room."""
 SHARES = {"vm-a3": 8192, "vm-b3": 8192}
 """The offenders have eight times their neighbours' CPU shares, as guests from a template with high shares have."""
-PACKING = 86
+PACKING = 95
 """Percent of what booted guests hold that their host has for them: room on a calm day, none for a hog."""
-SQUEEZE = 78
-"""Percent of what booted guests hold that they are held to for a moment."""
-SQUEEZE_S = 3.0
-WARM_S = 3.0
 STEPS = 28.0
 """About so many progress messages come while the lab is built; only the bar's pace depends on it."""
-GUARD = {"confidence": 0.53, "probe_s": 4.0, "loosen": 1.6, "gone_s": 3.0, "balloon_s": 2.0}
+GUARD = {"confidence": 0.53, "probe_s": 4.0, "loosen": 1.6, "gone_s": 5.0, "balloon_s": 2.0}
 """A story should not take an hour: the guard tries sooner whether it can let go, and in larger steps."""
 OFFENDERS = {"cpu": "vm-a3", "memory": "vm-b3", "disk": "vm-a3"}
 
@@ -67,22 +62,9 @@ class LabStage:
         self._lab = await Lab.up(self._spec, progress=tell)
         self._probe = ServiceProbe(self._lab, load=LOAD)
         await asyncio.to_thread(self._probe.start)
-        progress("the guests' services warm up", 0.96)
-        await asyncio.sleep(WARM_S)
-        progress("what was touched only while booting is paged out", 0.98)
-        await asyncio.gather(*(self._squeeze(self._lab.host(name)) for name in self._lab.hosts))
+        progress("the guests' services warm up", 0.97)
         await asyncio.sleep(SETTLE_S)
         progress("the lab is up, every guest serves", 1.0)
-
-    async def _squeeze(self, host: Host) -> None:
-        """Take a host's guests for a moment below what they use, so that what they keep is what they need."""
-        lab = self._there()
-        room = lab.registry.fact(f"memory {host.name}")
-        if room is None:
-            return
-        await asyncio.to_thread(host.set_memory_budget, int(room["used_mib"]) * SQUEEZE // 100)
-        await asyncio.sleep(SQUEEZE_S)
-        await asyncio.to_thread(host.set_memory_budget, int(room["budget_mib"]))
 
     def fleet(self) -> dict[str, Any]:
         """Return the configuration."""

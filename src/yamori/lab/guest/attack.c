@@ -13,6 +13,7 @@
 enum {
     DISK_REQUEST = 256 << 10,    /* bytes of one direct request */
     MEMORY_RESERVE = 16 << 20,   /* bytes left to the guest's own kernel */
+    MEMORY_LEAST = MEMORY_RESERVE / 2, /* with less than this a chunk is given back */
     MEMORY_CHUNK = 4 << 20,      /* bytes taken or given back at once */
     MEMORY_MOST_CHUNKS = 512,
     MEMORY_STEP = 1 << 20,       /* bytes touched between two pauses */
@@ -85,6 +86,8 @@ static void touch_chunk(uint8_t *chunk, int fill, uint64_t *stream)
         if (!fill) {
             uint64_t pause_us = (now_ns() - begun) / 1000 * MEMORY_PAUSE_FACTOR;
             usleep(pause_us > MEMORY_LONGEST_PAUSE_US ? MEMORY_LONGEST_PAUSE_US : (useconds_t)pause_us);
+            if (available_memory() < MEMORY_LEAST)
+                return;
         }
     }
 }
@@ -108,7 +111,7 @@ static void *grab_memory(void *unused)
                 touch_chunk(chunk, 1, &stream);
                 continue;
             }
-        } else if (there < MEMORY_RESERVE / 2 && held > 0) {
+        } else if (there < MEMORY_LEAST && held > 0) {
             munmap(chunks[--held], MEMORY_CHUNK);
             usleep(20000);
             continue;
