@@ -50,10 +50,14 @@ class ServeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A running service, for whoever started it in this process. ``token`` opens the console and the API."""
+    """A running service, for whoever started it in this process.
+
+    ``token`` opens the console and the API; other commands find it, and the address, in ``state_dir``.
+    """
 
     facade: Facade
     url: str
+    state_dir: Path
     token: Secret = field(repr=False)
     warnings: Sequence[str] = ()
 
@@ -120,7 +124,7 @@ async def service(
             await started.wait()
             service_file.write(state_dir, url)
             try:
-                yield Service(facade=controller, url=url, token=token)
+                yield Service(facade=controller, url=url, state_dir=state_dir, token=token)
             finally:
                 service_file.remove(state_dir)
         await store.ledger.append(RecordKind.STOPPED, {"owner": owner})

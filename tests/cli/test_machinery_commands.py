@@ -32,7 +32,7 @@ def playing(monkeypatch: pytest.MonkeyPatch, ends: Report | Exception) -> list[D
         assert not stop.is_set()
         audience.progress("building\x1b", 0.5)
         audience.tell("a line\x1b")
-        audience.ready(types.SimpleNamespace(url="http://127.0.0.1:1"))  # type: ignore[arg-type]
+        audience.ready(types.SimpleNamespace(url="http://127.0.0.1:1", state_dir="/s"))  # type: ignore[arg-type]
         if isinstance(ends, Exception):
             raise ends
         return ends

@@ -99,16 +99,25 @@ async def _contend(place: Path, owner: str, runs: int, limit: float, until: str 
         step = await _alone(run, store, world, place)
         step.until = until if number == 0 else None
         mark = place / f"refused-{owner}"
-        refused += await _insist(lambda run=run, step=step: engine.execute(run, step), mark)  # type: ignore[misc]
-    # What a dead one left is anybody's, once its lease has run out.
-    while left := await store.journal.unfinished():
-        for run in left:
-            step = await _alone(run, store, world, place)
-            with suppress(Conflict):
-                await engine.resume(run.id, step)
+
+        async def begin(run: Run = run, step: Alone = step) -> Run:
+            await _finish(store, engine, world, place)
+            return await engine.execute(run, step)
+
+        refused += await _insist(begin, mark)
+    while await store.journal.unfinished():
+        await _finish(store, engine, world, place)
         await asyncio.sleep(0.02)
     await store.close()
     return refused
+
+
+async def _finish(store: Store, engine: Engine, world: World, place: Path) -> None:
+    """Finish what a dead one left: it is anybody's, once its lease has run out."""
+    for run in await store.journal.unfinished():
+        step = await _alone(run, store, world, place)
+        with suppress(Conflict):
+            await engine.resume(run.id, step)
 
 
 async def _doze(place: Path, owner: str) -> str:

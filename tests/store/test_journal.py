@@ -67,6 +67,21 @@ async def test_a_run_is_created_once(store: Store) -> None:
         await store.journal.create(run, entry(run, 0, RunState.PLANNED, lease))
 
 
+async def test_at_most_one_run_on_a_subject_is_unfinished(store: Store) -> None:
+    first, lease = await began(store)
+    second = new_run()
+    with pytest.raises(Conflict, match=f"run {first.id} is unfinished"):
+        await store.journal.create(second, entry(second, 0, RunState.PLANNED, lease))
+    await began(store, "another")
+    for number, state in enumerate(FORWARD, 1):
+        await store.journal.append(entry(first, number, state, lease))
+    await store.journal.create(second, entry(second, 0, RunState.PLANNED, lease))
+    with pytest.raises(Conflict, match=f"run {second.id} is unfinished"):
+        await store.journal.append(entry(first, 4, RunState.UNDOING, lease))
+    await store.journal.append(entry(second, 1, RunState.REFUSED, lease))
+    await store.journal.append(entry(first, 4, RunState.UNDOING, lease))
+
+
 async def test_words_out_of_turn_are_refused(store: Store) -> None:
     run, lease = await began(store)
     with pytest.raises(Conflict, match="number"):
@@ -149,6 +164,8 @@ async def test_a_hold_that_replaced_another_gives_way_to_it_again(store: Store) 
     await store.journal.append(
         entry(first, 1, RunState.APPLYING, lease, before={}), facts=[HoldTaken(hold=hold(first.id))]
     )
+    for number, state in enumerate(FORWARD[1:], 2):
+        await store.journal.append(entry(first, number, state, lease))
     second, lease = await began(store)
     await store.journal.append(
         entry(second, 1, RunState.APPLYING, lease, before={}), facts=[HoldTaken(hold=hold(second.id, cap=0.1))]

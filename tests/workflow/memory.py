@@ -58,6 +58,8 @@ class NoteJournal:
     async def create(self, run: Run, entry: JournalEntry, *, facts: Sequence[Fact] = ()) -> None:
         if run.id in self.kept:
             raise Conflict("there is such a run already")
+        if any(r.subject == run.subject and r.state not in ENDED for r in self.kept.values()):
+            raise Conflict("another run is unfinished")
         self.kept[run.id] = fold(run, entry)
         self.facts += facts
 

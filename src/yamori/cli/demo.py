@@ -45,6 +45,7 @@ def demo(
 
     from yamori.cli.interrupt import stop_on_signals
     from yamori.cli.progress import steps
+    from yamori.cli.welcome import welcome
     from yamori.demo.play import KINDS, Audience, DemoOptions, play
 
     kinds = tuple(kind) if kind else KINDS
@@ -66,7 +67,7 @@ def demo(
             audience = Audience(
                 tell=(lambda text: tell(clean(text, 500))) if as_json else (lambda text: say(clean(text, 500))),
                 progress=progress,
-                ready=lambda service: tell(f"Yamori serves at {service.url}"),
+                ready=lambda service: welcome(service, tell),
             )
             report = await play(options, audience, stop=stop)
         if as_json:

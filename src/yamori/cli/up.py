@@ -94,6 +94,7 @@ def _serve(options: ServeOptions, *, as_json: bool) -> None:
     import asyncio
 
     from yamori.cli.interrupt import stop_on_signals
+    from yamori.cli.welcome import welcome
     from yamori.wiring import serve
 
     def ready(service: Service) -> None:
@@ -104,8 +105,7 @@ def _serve(options: ServeOptions, *, as_json: bool) -> None:
             return
         for warning in service.warnings:
             tell(f"warning: {clean(warning, 500)}")
-        say(f"Yamori serves at {service.url}")
-        say(f"its token is in {clean(options.state_dir)}; other commands find it there. Ctrl-C ends it.")
+        welcome(service)
 
     async def run() -> None:
         stop = asyncio.Event()

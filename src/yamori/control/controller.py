@@ -1,23 +1,15 @@
 """The control plane as a whole: fulfils the faces' interface and keeps everything running."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from yamori.control.binding import FROM
+from yamori.control.census import Census
 from yamori.control.dispatcher import Dispatcher, World
 from yamori.control.events import Events
 from yamori.control.explain import explain
-from yamori.control.facade import (
-    EndpointView,
-    Event,
-    EventKind,
-    Explanation,
-    Ruling,
-    Series,
-    VMView,
-)
-from yamori.control.fleet import Fleet, compose
+from yamori.control.facade import EndpointView, Event, EventKind, Explanation, Ruling, Series, VMView
 from yamori.control.gauge import Gauge
 from yamori.control.history import History
 from yamori.control.keeper import Keeper
@@ -26,10 +18,10 @@ from yamori.control.loop import Loop
 from yamori.control.records import Findings, Holds, Recorder, Rulings
 from yamori.control.seat import Seat
 from yamori.control.settings import FleetSettings
-from yamori.manifest.module import FleetView, Steps
+from yamori.manifest.module import Steps
 from yamori.model.actions import Action, Migrate
 from yamori.model.change import Change, ChangeKind
-from yamori.model.errors import Conflict, NotFound, NotPermitted, Unsupported
+from yamori.model.errors import Conflict, NotPermitted, Unsupported
 from yamori.model.finding import Finding
 from yamori.model.ids import EndpointName, FindingId, HostId, RunId, VMId
 from yamori.model.limits import LimitKind, Limits
@@ -46,7 +38,6 @@ from yamori.workflow.lease import Leases
 
 BUSY_WAIT_S = 10.0
 """An operator's request waits so long for a run that is under way on the same VM."""
-LISTED = frozenset({ChangeKind.RECONFIGURED})
 
 
 class Controller:
@@ -70,23 +61,36 @@ class Controller:
         recorder: Recorder | None,
     ) -> None:
         self._clock = clock
-        self._policy = policy
         self._journal = journal
         self._ledger = ledger
         self._findings = findings
         self._rulings = rulings
-        self._holds = holds
-        self._fleet: tuple[tuple[int, ...], Fleet] = ((), Fleet())
         self._events = Events(clock.now)
         self._gauge = Gauge()
         self._history = History(settings.history_s)
         self._notes: asyncio.Queue[tuple[RecordKind, dict[str, Any]]] = asyncio.Queue()
         self._keepers = {keeper.name: keeper for keeper in keepers(self)}
-        self._world = World(
-            fleet=self.fleet,
-            view=self.view,
-            load=self._load,
-            policy=lambda: self._policy,
+        self._lookout = Lookout(
+            tick_s=settings.tick_s,
+            now=clock.now,
+            holds=holds.now,
+            busy=self._busy,
+            on_drift=self._drifted,
+        )
+        self._census = Census(
+            keepers=self._keepers,
+            policy=lambda: policy,
+            now=clock.now,
+            holds=holds.now,
+            busy=self._busy,
+            lookout=self._lookout,
+            gauge=self._gauge,
+        )
+        world = World(
+            fleet=self._census.fleet,
+            view=self._census.view,
+            load=self._census.load,
+            policy=lambda: policy,
             now=clock.now,
             keepers=self._keepers,
         )
@@ -94,7 +98,7 @@ class Controller:
         for seat in seats:
             steps.update(seat.manifest.carries_out)
         self._dispatcher = Dispatcher(
-            world=self._world,
+            world=world,
             engine=Engine(journal=journal, leases=leases, owner=owner, clock=clock, told=self._told),
             journal=journal,
             rulings=rulings,
@@ -103,16 +107,9 @@ class Controller:
             steps=steps,
             on_ruling=self._ruled,
         )
-        self._lookout = Lookout(
-            tick_s=settings.tick_s,
-            now=clock.now,
-            holds=holds.now,
-            busy=self._dispatcher.busy,
-            on_drift=self._drifted,
-        )
         self._loop = Loop(
             tick_s=settings.tick_s,
-            world=self._world,
+            world=world,
             seats=seats,
             dispatcher=self._dispatcher,
             findings=findings,
@@ -146,7 +143,7 @@ class Controller:
 
     def change(self, keeper: Keeper, change: Change) -> None:
         """Note a change that a hypervisor told."""
-        if change.kind in LISTED:
+        if change.kind is ChangeKind.RECONFIGURED:
             self._lookout.moved(keeper, change.vm)
         self._events.tell(EventKind.CHANGE, change.vm, to_plain(change))
 
@@ -154,38 +151,6 @@ class Controller:
         """Note that an endpoint was reached or lost."""
         view = keeper.view()
         self._events.tell(EventKind.ENDPOINT, keeper.name, {"contact": view.contact.value, "error": view.error})
-
-    # The fleet as known now.
-
-    def fleet(self) -> Fleet:
-        """Return the fleet, composed anew only when a listing has changed."""
-        mark = tuple(n for k in self._keepers.values() for n in (id(k.listing), id(k.support)))
-        if mark != self._fleet[0]:
-            self._fleet = (mark, compose(self._keepers.values()))
-            self._lookout.forget_all_but(self._fleet[1].vms)
-        return self._fleet[1]
-
-    def view(self) -> FleetView:
-        """Return what modules may know of the fleet."""
-        fleet = self.fleet()
-        return FleetView(
-            now=self._clock.now(),
-            vms=fleet.vms,
-            classes=self._policy.sla_classes(),
-            holds=self._holds.now(),
-            kinds=fleet.kinds,
-            can_migrate=fleet.can_migrate,
-            moving=self._dispatcher.busy(),
-            drifted=self._lookout.drifted(),
-        )
-
-    def _load(self) -> Mapping[HostId, float]:
-        fleet = self.fleet()
-        used: dict[HostId, float] = {}
-        for vm in fleet.vms.values():
-            if vm.host is not None:
-                used[vm.host] = used.get(vm.host, 0.0) + (self._gauge.rates_of(vm.id)["cpu_cores"] or 0.0)
-        return {host: used.get(host, 0.0) / (fleet.hosts[host].cpus or 1) for host in fleet.hosts}
 
     # What the faces ask.
 
@@ -195,11 +160,11 @@ class Controller:
 
     def vms(self) -> Sequence[VMView]:
         """List all VMs of the fleet."""
-        return self._views_of(self.fleet().vms)
+        return self._census.views()
 
     def vm(self, name_or_id: str) -> VMView:
         """Find one VM by id, or by name where only one has it."""
-        return self._views_of([self._find(name_or_id)])[0]
+        return self._census.views([self._census.find(name_or_id)])[0]
 
     def history(self, vm: VMId, seconds: float) -> Series:
         """Return what is remembered of the last seconds."""
@@ -207,7 +172,7 @@ class Controller:
 
     async def limits(self, vm: VMId) -> Limits:
         """Read the limits of a VM from its hypervisor now."""
-        keeper = self._keeper_of(vm)
+        keeper = self._census.keeper_of(vm)
         reader = keeper.session.sensing.limits
         if reader is None:
             raise Unsupported("limits", f"{keeper.name} cannot read them", subject=vm)
@@ -241,12 +206,13 @@ class Controller:
         """Return the reason trail of a run."""
         found = await self._journal.run(run)
         finding = None if found.proposal.finding is None else await self._findings.get(found.proposal.finding)
-        name = self.fleet().vms[found.subject].name if found.subject in self.fleet().vms else found.subject
-        return Explanation(run=found, finding=finding, lines=explain(found, finding, name))
+        return Explanation(
+            run=found, finding=finding, lines=explain(found, finding, self._census.name_of(found.subject))
+        )
 
     async def request(self, action: Action, *, by: str, reason: str, dry_run: bool) -> tuple[Decision, Run | None]:
         """Ask for an action as an operator."""
-        self._find(action.vm)
+        self._census.find(action.vm)
         proposal = Proposal(
             action=action, by=f"operator:{by}", reason=reason, finding=None, proposed_at=self._clock.now()
         )
@@ -293,46 +259,16 @@ class Controller:
 
     def limit_kinds(self, vm: VMId) -> frozenset[LimitKind]:
         """Return which limits can be set for a VM where it is now."""
-        return self.fleet().kinds.get(self.host_of(vm), frozenset())
+        return self._census.limit_kinds(vm)
 
     def host_of(self, vm: VMId) -> HostId:
         """Return where a VM is."""
-        host = self.fleet().vms[self._find(vm)].host
-        if host is None:
-            raise NotFound("the cloud does not say on which host it is", subject=vm)
-        return host
-
-    def _find(self, untrusted_name: str) -> VMId:
-        fleet = self.fleet()
-        if untrusted_name in fleet.vms:
-            return VMId(untrusted_name)
-        named = [vm.id for vm in fleet.vms.values() if vm.name == untrusted_name]
-        if len(named) > 1:
-            raise Conflict(f"{len(named)} VMs have this name", subject=untrusted_name[:80], mend="use the id")
-        if not named:
-            raise NotFound("no such VM in the fleet", subject=untrusted_name[:80], mend="see `yamori fleet`")
-        return named[0]
-
-    def _views_of(self, vms: Iterable[VMId]) -> list[VMView]:
-        fleet, classes, holds = self.fleet(), self._policy.sla_classes(), self._holds.now()
-        now = self._clock.now()
-        return [
-            VMView(
-                vm=fleet.vms[vm],
-                endpoint=fleet.at[vm],
-                rates=self._gauge.rates_of(vm),
-                served=self._gauge.served(vm, classes.get(fleet.vms[vm].labels.get("sla", ""))),
-                hold=holds.get(vm),
-                drift=self._lookout.standing(vm),
-                seen_at=now,
-            )
-            for vm in vms
-        ]
-
-    def _keeper_of(self, vm: VMId) -> Keeper:
-        return self._keepers[self.fleet().at[self._find(vm)]]
+        return self._census.host_of(vm)
 
     # What is told on.
+
+    def _busy(self) -> frozenset[VMId]:
+        return self._dispatcher.busy()
 
     def _told(self, run: Run) -> None:
         self._dispatcher.told(run)

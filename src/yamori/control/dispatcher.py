@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 SAID_AGAIN_S = 60.0
 """A ruling that leads to nothing is not recorded again within this time while it stays the same."""
 RETRY_S = 10.0
-"""Pause before a release that failed is tried again."""
+"""Pause before a release that failed, or a run that broke off, is tried again."""
 CONTACT_WAIT_S = 60.0
 """How long resumed runs wait for their endpoints to be reached."""
 
@@ -78,6 +78,7 @@ class Dispatcher:
         self._said: dict[tuple[VMId, str, str, str], datetime] = {}
         self._not_before: dict[VMId, datetime] = {}
         self._first_word: dict[RunId, asyncio.Event] = {}
+        self._left: dict[RunId, datetime] = {}
 
     def busy(self) -> frozenset[VMId]:
         """Return the VMs with a run under way."""
@@ -142,6 +143,19 @@ class Dispatcher:
             self.deeds.note(run, self._world.fleet())
             self._begin(run, self._resume(run))
 
+    async def pick_up(self) -> None:
+        """Go on with runs that broke off, as when their lease was lost: nothing new begins on a VM before that."""
+        now = self._world.now()
+        for run_id in [run_id for run_id, due in self._left.items() if due <= now]:
+            del self._left[run_id]
+            try:
+                run = await self._journal.run(run_id)
+            except NotFound:
+                continue  # it broke off before its first word
+            if run.state not in ENDED:
+                self.deeds.note(run, self._world.fleet())
+                self._begin(run, self._resume(run))
+
     async def release_expired(self) -> None:
         """Let go of every hold whose time has come."""
         now = self._world.now()
@@ -201,6 +215,7 @@ class Dispatcher:
             return
         self.deeds.forget(run_id)
         if isinstance(error, YamoriError):
+            self._left[run_id] = _later(self._world.now(), RETRY_S)
             log.warning("run %s is left for later: %s", run_id, error)
         else:
             log.error("run %s broke", run_id, exc_info=error)

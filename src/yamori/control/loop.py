@@ -107,6 +107,7 @@ class Loop:
         sensors = MomentSensors(frame, self._world.view(), missing)
         for seat in self._seats:
             await self._judge(seat, sensors)
+        await self._dispatcher.pick_up()
         await self._dispatcher.release_expired()
         self._look_for_duplicates()
         if self._recorder is not None:

@@ -22,7 +22,7 @@ GIVEN_UP_S = 5.0
 """What a request that was never answered counts as."""
 SETTLE_S = 12.0
 """Pages that were touched only while booting are written out first, and working sets come back."""
-LOAD = Load(rate=10.0, cpu_seconds=0.006)
+LOAD = Load(rate=8.0, cpu_seconds=0.006)
 """Four guests that use less than half of their host's core together: a calm day that leaves room."""
 SHARES = {"vm-a3": 8192, "vm-b3": 8192}
 """The offenders have eight times their neighbours' CPU shares, as guests from a template with high shares have."""

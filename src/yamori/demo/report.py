@@ -25,9 +25,13 @@ class Act:
     """One attack and what became of it. Times in seconds since the attack began.
 
     ``detect_s``: a finding named the offender. ``throttle_s``: the first throttle was verified by reading back.
-    ``contain_s``: the throttle held and no victim's objective was broken any more.
-    ``objective`` is the mean of the worst served neighbour as Yamori measures it, ``bound`` what was promised,
-    ``objective_peak`` the largest single reading between attack and containment;
+    ``contain_s``: from then on no neighbour suffered from anything for STEADY_S: no promised objective was broken
+    in two of three readings.
+    ``objective`` is what the neighbours lacked most of what they were promised: the mean of the worst served one,
+    as Yamori measures it; ``bound`` is what was promised, ``objective_peak`` the largest single reading between
+    attack and containment.
+    ``asked`` and ``read_back`` are the limits of the first throttle, as decided and as the hypervisor tells them;
+    ``..._at_end`` the same when the attack ended, after the guard has tightened or loosened.
     ``service`` is the worst neighbour's 95th percentile of latency, as a client outside of Yamori measures it.
     """
 
@@ -46,6 +50,8 @@ class Act:
     service: Phases | None = None
     asked: Mapping[str, float] = field(default_factory=dict)
     read_back: Mapping[str, float | None] = field(default_factory=dict)
+    asked_at_end: Mapping[str, float] = field(default_factory=dict)
+    read_back_at_end: Mapping[str, float | None] = field(default_factory=dict)
     release_s: float | None = None
     after_release: Mapping[str, float | None] = field(default_factory=dict)
     failures: tuple[str, ...] = ()

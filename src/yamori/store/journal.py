@@ -40,6 +40,7 @@ class StoredJournal:
         def work(connection: Connection) -> Mapping[VMId, Hold] | None:
             check_token(connection, run.subject, entry.token)
             check_next(None, entry, 0)
+            _check_alone(connection, run.subject, run.id)
             try:
                 connection.execute(
                     insert(RUNS).values(
@@ -74,6 +75,8 @@ class StoredJournal:
                     f"{count} entries are written, this would be number {entry.number}", subject=entry.run
                 )
             check_next(RunState(found.state), entry, count)
+            if RunState(found.state) in ENDED:
+                _check_alone(connection, found.subject, entry.run)
             connection.execute(update(RUNS).where(RUNS.c.id == entry.run).values(**_changes(entry)))
             verb = from_text(Decision, found.decision, "decision").action.verb
             return self._write_entry(connection, found.subject, verb, entry, facts, {})
@@ -152,3 +155,12 @@ def _run(row: RowMapping, entries: tuple[JournalEntry, ...]) -> Run:
     plain = {name: value for name, value in row.items() if name != "ordinal"}
     plain |= {name: from_text(Any, row[name], where) for name in _JSON if row[name] is not None}
     return replace(from_plain(Run, plain, where=where), entries=entries)
+
+
+def _check_alone(connection: Connection, subject: str, run: RunId) -> None:
+    """Raise Conflict while another run on the subject is unfinished: what it changed is not settled yet."""
+    under_way = select(RUNS.c.id).where(
+        RUNS.c.subject == subject, RUNS.c.id != run, RUNS.c.state.not_in([state.value for state in ENDED])
+    )
+    if (other := connection.execute(under_way.limit(1)).scalar()) is not None:
+        raise Conflict(f"run {other} is unfinished", subject=subject, mend="it is resumed by itself; try again")

@@ -59,20 +59,23 @@ def fold(run: Run, entry: JournalEntry) -> Run:
 class Journal(Protocol):
     """Promises: each write is one transaction, on disk when the call returns, together with its facts.
 
-    A write under a token older than the newest lease of the run's subject is refused, whoever writes it.
+    A write under a token older than the newest lease of the run's subject is refused, whoever writes it. At most
+    one run on a subject is unfinished: it is finished before another begins or an ended one is taken back.
     """
 
     async def create(self, run: Run, entry: JournalEntry, *, facts: Sequence[Fact] = ()) -> None:
         """Write a new run with its first entry.
 
-        Raises Conflict when there is such a run already, or when the entry's token is not the newest.
+        Raises Conflict when there is such a run already, when another run on its subject is unfinished, or when
+        the entry's token is not the newest.
         """
         ...
 
     async def append(self, entry: JournalEntry, *, facts: Sequence[Fact] = ()) -> None:
         """Write the next entry of a run.
 
-        Raises NotFound, and Conflict when the token is not the newest or another entry has that number.
+        Raises NotFound, and Conflict when the token is not the newest, another entry has that number, or an
+        ended run would be taken back while another on its subject is unfinished.
         """
         ...
 

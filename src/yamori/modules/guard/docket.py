@@ -126,9 +126,8 @@ class Docket:
     ) -> list[Suspect]:
         """Name causes, unless a throttle here is still too young to be judged.
 
-        A VM that is about to be throttled for one resource is not named for another one meanwhile: a host that
-        pages makes its disks slow as well, and that passes by itself. For memory it is: paging is what costs the
-        host its CPU and its disks, and no other limit ends it.
+        A VM that is about to be throttled for one resource is not named for another one meanwhile, except for
+        memory: a host that pages is short of CPU and disk as well, which passes with it and not the other way.
         """
         host, resource = place
         if any(self._young(c) for c in open_cases) or not self._reading.suffers[resource, rows].any():
