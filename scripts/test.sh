@@ -2,6 +2,7 @@
 # Run the tests stage by stage, all of them even if one fails, and end with a summary.
 #   check   lint, types, import contracts
 #   unit    everything that needs neither root nor a hypervisor, on all cores
+#   story   the demo on real virtual hosts: every effect verified, nothing left behind
 #   lab     the real lab and the real browser, one after the other: they need the machine for themselves
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -29,6 +30,13 @@ for name in "$@"; do
   case $name in
   check) stage check scripts/check.sh static ;;
   unit) stage unit "$bin/python" -m pytest -m 'not lab and not browser' --numprocesses=auto ;;
+  story)
+    if [ "$(id -u)" = 0 ]; then
+      stage story "$bin/yamori" demo --once
+    else
+      summary+=("story  NOT RUN: real virtual hosts need root")
+    fi
+    ;;
   lab)
     if [ "$(id -u)" = 0 ]; then
       stage lab "$bin/python" -m pytest -m 'lab or browser'
