@@ -19,7 +19,11 @@ def check_hierarchies() -> None:
     """Raise Unsupported when a v1 controller that the lab needs is not mounted."""
     missing = [name for name in CONTROLLERS if not (CGROUP_ROOT / name / "cgroup.procs").exists()]
     if missing:
-        raise Unsupported("lab", f"cgroup v1 controllers are not mounted: {', '.join(missing)}")
+        raise Unsupported(
+            "lab",
+            f"cgroup v1 controllers are not mounted: {', '.join(missing)}",
+            mend="boot with systemd.unified_cgroup_hierarchy=0 on the kernel's command line",
+        )
 
 
 def available_cores() -> list[int]:

@@ -68,11 +68,11 @@ class Unsupported(Refused):
 
     code = "unsupported"
 
-    def __init__(self, capability: str, why: str, *, subject: str | None = None) -> None:
+    def __init__(self, capability: str, why: str, *, subject: str | None = None, mend: str | None = None) -> None:
         """Name the capability and the reason that the support matrix gives."""
         self.capability = capability
         self.why = why
-        super().__init__(f"{capability}: {why}", subject=subject)
+        super().__init__(f"{capability}: {why}", subject=subject, mend=mend)
 
 
 class Failed(YamoriError):
