@@ -126,13 +126,13 @@ class Docket:
     ) -> list[Suspect]:
         """Name causes, unless a throttle here is still too young to be judged.
 
-        A VM that is about to be throttled for one resource is not named for another one meanwhile, except for
-        memory: a host that pages is short of CPU and disk as well, which passes with it and not the other way.
+        A VM that has just been named for one resource is not named for its disk meanwhile: a host that pages makes
+        its disks slow as well, and that passes by itself. For CPU it is: what it takes is its own doing.
         """
         host, resource = place
         if any(self._young(c) for c in open_cases) or not self._reading.suffers[resource, rows].any():
             return []
-        young = set() if resource == Use.MEMORY else self._young_causes.get(host, set())
+        young = self._young_causes.get(host, set()) if resource == Use.DISK else set()
         if young:
             excused = excused | np.array([self._reading.frame.vms[row] in young for row in rows.tolist()], bool)
         scene = scenes.scene(self._reading, self._memory, rows, resource, ~excused)
