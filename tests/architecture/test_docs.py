@@ -84,7 +84,7 @@ def test_every_command_that_a_page_shows_exists() -> None:
     unknown = []
     for page in PAGES:
         for line in page.read_text(encoding="utf-8").splitlines():
-            for shown_command in re.findall(r"(?:^|`|\$ |sudo )yamori ((?:[a-z]+ ?)+)", line):
+            for shown_command in re.findall(r"(?:^|`|\$ |sudo )yamori ((?:[a-z]+(?:-[a-z]+)* ?)+)", line):
                 words = tuple(shown_command.split())
                 if words and words[:1] not in known:
                     unknown.append(f"{shown(page)}: yamori {' '.join(words)}")

@@ -1,6 +1,7 @@
 """Commands that act: what they ask for, what they tell, how they end."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -179,3 +180,17 @@ def test_every_kind_of_error_has_its_code_and_one_line(
     as_json = run("release", "batch-7", "--json")
     assert as_json.code == code
     assert '"code"' in as_json.err
+
+
+def test_the_kill_switch_is_thrown_shown_and_let_go(service: Served, run: Type) -> None:
+    assert run("kill-switch").out == "kill switch off: policy rules\n"
+    told = run("kill-switch", "on", "--reason", "rack 4")
+    assert told.code == 0
+    assert "kill switch ON: modules only observe" in told.out
+    assert "by operator:token: rack 4" in told.out
+    assert service.facade.acted == [("kill_switch", True, "token", "rack 4")]
+    assert "kill switch ON" in run("status").out
+    assert json.loads(run("status", "--json").out)["kill_switch"]["on"] is True
+    assert json.loads(run("kill-switch", "off", "--json").out)["on"] is False
+    assert "kill switch" not in run("status").out
+    assert run("kill-switch", "perhaps").code == 2

@@ -51,6 +51,7 @@ async def test_a_run_that_broke_off_is_picked_up_after_a_pause() -> None:
             policy=lambda: None,
             now=lambda: now[0],
             keepers={},
+            kill_switch=lambda: False,
         ),
         engine=engine,
         journal=journal,

@@ -29,6 +29,25 @@ async def filled(store: Store) -> Store:
     return store
 
 
+async def test_the_newest_record_of_a_kind_is_found(store: Store) -> None:
+    assert await store.ledger.last(RecordKind.DRIFT) is None
+    await filled(store)
+    await store.ledger.append(RecordKind.STOPPED, {})
+    found = await store.ledger.last(RecordKind.DRIFT)
+    assert found is not None
+    assert (found.number, found.body["subject"]) == (5, "v4")
+
+
+async def test_a_newest_record_that_was_changed_is_not_believed(state_dir: Path, opener: Opener) -> None:
+    store = await opener()
+    await store.ledger.append(RecordKind.KILL_SWITCH, {"on": True})
+    await store.close()
+    edit(state_dir, """UPDATE ledger SET body = '{"on":false}' WHERE kind = 'kill_switch'""")
+    store = await opener()
+    with pytest.raises(Tampered, match="record 1 was changed"):
+        await store.ledger.last(RecordKind.KILL_SWITCH)
+
+
 async def test_records_are_read_as_they_were_written(store: Store) -> None:
     assert await store.ledger.verify() == 0
     await filled(store)

@@ -38,6 +38,7 @@ BODIES: dict[RecordKind, dict[str, Any]] = {
     RecordKind.PROPOSED: {"by": "guard", "reason": "because", "action": ACTION},
     RecordKind.DECIDED: {"verdict": "allow", "rule": "r1", "reason": "rule", "action": ACTION},
     RecordKind.REQUESTED: {"by": "operator:mi", "verb": "undo", "subject": "v", "reason": "wish"},
+    RecordKind.KILL_SWITCH: {"on": True, "by": "operator:mi", "reason": "rack 4"},
     RecordKind.RUN: {"run": "r", "state": "verified", "verb": "throttle", "subject": "v", "note": {}},
     RecordKind.DRIFT: {"subject": "v"},
     RecordKind.DUPLICATE: {"subject": "v", "hosts": ["h1", "h2"]},
@@ -84,6 +85,7 @@ def test_every_kind_of_record_has_its_class() -> None:
         RecordKind.DECIDED: 6003,
         RecordKind.REQUESTED: 6003,
         RecordKind.RUN: 7001,
+        RecordKind.KILL_SWITCH: 6002,
         RecordKind.DRIFT: 2004,
         RecordKind.DUPLICATE: 2004,
     }

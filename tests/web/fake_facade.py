@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.web import scene
-from yamori.control.facade import EndpointView, Event, EventKind, Explanation, Ruling, Series, VMView
+from yamori.control.facade import EndpointView, Event, EventKind, Explanation, KillSwitch, Ruling, Series, VMView
 from yamori.manifest.module import Hold
 from yamori.model.actions import Action, Migrate, Release, Throttle
 from yamori.model.errors import Conflict, NotFound, Unsupported, YamoriError
@@ -29,6 +29,7 @@ class FakeFacade:
         self.fresh = asyncio.Condition()
         self.listeners = 0
         self._views = {v.vm.id: v for v in (scene.views() if views is None else views)}
+        self._switch = KillSwitch(on=False)
         self._findings = scene.findings()
         self._runs = {r.id: r for r in scene.runs()}
 
@@ -180,6 +181,17 @@ class FakeFacade:
         self.put(dataclasses.replace(self.vm(found.subject), hold=None))
         await self.tell(EventKind.RUN, found.subject, {"run": run, "state": undone.state})
         return undone
+
+    def kill_switch(self) -> KillSwitch:
+        self._maybe_raise("kill_switch")
+        return self._switch
+
+    async def throw_kill_switch(self, *, on: bool, by: str, reason: str) -> KillSwitch:
+        self._maybe_raise("throw_kill_switch")
+        self.acted.append(("kill_switch", on, by, reason))
+        self._switch = KillSwitch(on=on, by=f"operator:{by}", reason=reason, since=datetime.now(UTC))
+        await self.tell(EventKind.KILL_SWITCH, "modules", {"on": on})
+        return self._switch
 
     async def verify_ledger(self) -> int:
         self._maybe_raise("verify_ledger")

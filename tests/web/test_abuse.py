@@ -22,6 +22,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "release": {},
     "migrate": {},
     "undo": {},
+    "throw_kill_switch": {"on": True, "reason": "x"},
 }
 HOSTILE = (
     "..",

@@ -38,6 +38,18 @@ async def test_release_migrate_and_undo_are_asked_for(api: httpx.AsyncClient, fa
     assert undo == ("undo", "run-0007", "token")
 
 
+async def test_the_kill_switch_is_thrown_with_who_and_why(api: httpx.AsyncClient, facade: FakeFacade) -> None:
+    assert (await api.get(f"{PREFIX}/kill-switch")).json()["on"] is False
+    answer = await api.post(f"{PREFIX}/kill-switch/throw", json={"on": True, "reason": "rack 4"})
+    assert answer.status_code == 200, answer.text
+    assert facade.acted == [("kill_switch", True, "token", "rack 4")]
+    told = (await api.get(f"{PREFIX}/kill-switch")).json()
+    assert (told["on"], told["by"], told["reason"]) == (True, "operator:token", "rack 4")
+    for body in ({"on": True}, {"on": True, "reason": ""}, {"on": "perhaps", "reason": "x"}, {"reason": "x"}):
+        assert (await api.post(f"{PREFIX}/kill-switch/throw", json=body)).status_code in (400, 422)
+    assert len(facade.acted) == 1
+
+
 async def test_a_reason_cannot_carry_control_characters_into_the_record(
     api: httpx.AsyncClient, facade: FakeFacade
 ) -> None:

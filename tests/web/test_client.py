@@ -67,6 +67,7 @@ def test_every_reading_method_answers(client: Client) -> None:
     assert client.policy().startswith("version: 1")
     assert [r["number"] for r in client.ledger(after=40, limit=3)] == [41, 42, 43]
     assert client.verify_ledger() == 48
+    assert client.kill_switch() == {"on": False, "by": None, "reason": None, "since": None}
     assert "yamori_endpoint_up" in client.metrics()
 
 
@@ -87,6 +88,7 @@ def test_acting_methods_return_the_ruling_and_the_run(client: Client, service: S
         client.release("cache")
     assert client.migrate("mail", to="rack-b")["run"]["state"] == "verified"
     assert client.undo("run-0007")["state"] == "undone"
+    assert client.throw_kill_switch(on=True, reason="rack 4")["on"] is True
 
 
 def test_waiting_too_long_is_timed_out(client: Client, service: Served) -> None:

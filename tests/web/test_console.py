@@ -235,6 +235,24 @@ def test_a_run_shows_before_and_after_and_is_undone_after_asking(console: WebDri
     assert not [b for b in console.find_elements(By.CSS_SELECTOR, "main button") if b.text == "Undo"]
 
 
+def test_the_kill_switch_is_thrown_after_asking_and_shown_on_every_page(
+    console: WebDriver, service: Served
+) -> None:
+    go(console, service, "/policy", "Keep modules from acting")
+    button(console, "Keep modules from acting").click()
+    console.find_element(By.CSS_SELECTOR, "dialog input").send_keys("rack 4")
+    button(console, "Keep them from acting", "dialog").click()
+    until(console, lambda: "modules only observe" in console.find_element(By.ID, "stopped").text)
+    assert service.facade.acted == [("kill_switch", True, "console", "rack 4")]
+    go(console, service, "/", "batch-7")
+    until(console, lambda: "rack 4" in console.find_element(By.ID, "stopped").text)
+    go(console, service, "/policy", "Let modules act again")
+    button(console, "Let modules act again").click()
+    console.find_element(By.CSS_SELECTOR, "dialog input").send_keys("done")
+    button(console, "Let them act", "dialog").click()
+    until(console, lambda: not console.find_element(By.ID, "stopped").is_displayed())
+
+
 def test_a_refusal_is_shown_where_it_was_asked(console: WebDriver, service: Served) -> None:
     go(console, service, "/runs/run-0007", "Undo")
     run = service.facade._runs[scene.runs()[0].id]

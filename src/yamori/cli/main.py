@@ -15,6 +15,7 @@ from yamori.cli import (
     explain,
     findings,
     fleet,
+    kill_switch,
     lab,
     ledger,
     migrate,
@@ -91,7 +92,7 @@ def options(
 
 for _module in (up, status, fleet, top, findings, runs, explain, watch, throttle, release, migrate, undo, support):
     _module.register(app)
-for _module in (policy, ledger, lab, demo, bench):
+for _module in (kill_switch, policy, ledger, lab, demo, bench):
     _module.register(app)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from yamori.cli import wording
+from yamori.cli import kill_switch, wording
 from yamori.cli.connection import connect
 from yamori.cli.options import Json, StateDir
 from yamori.cli.terminal import clean, emit, say, show
@@ -18,7 +18,8 @@ EXAMPLE = """Examples:
   yamori status
   yamori status --json | jq .standing
 
-JSON: {"url", "service", "endpoints": [...], "vms", "standing": {word: count}, "held", "drifted", "open_findings"}.
+JSON: {"url", "service", "endpoints": [...], "vms", "standing": {word: count}, "held", "drifted", "open_findings",
+"kill_switch"}.
 """
 
 
@@ -39,6 +40,7 @@ def status(state_dir: StateDir = None, as_json: Json = False) -> None:
             held += vm["hold"] is not None
             drifted += bool(vm["drift"])
         findings = client.findings(open_only=True, limit=1000)
+        switch = client.kill_switch()
         url = client.url
     told = {
         "url": url,
@@ -49,6 +51,7 @@ def status(state_dir: StateDir = None, as_json: Json = False) -> None:
         "held": held,
         "drifted": drifted,
         "open_findings": len(findings),
+        "kill_switch": switch,
     }
     if as_json:
         emit(told)
@@ -79,3 +82,5 @@ def _tell(told: dict[str, Any]) -> None:
     )
     say(f"VMs: {told['vms']}{f' ({words})' if words else ''}")
     say(f"held: {told['held']}, changed by hand: {told['drifted']}, open findings: {told['open_findings']}")
+    if told["kill_switch"]["on"]:
+        say(kill_switch.words(told["kill_switch"]))

@@ -9,15 +9,26 @@ from yamori.control.census import Census
 from yamori.control.dispatcher import Dispatcher, World
 from yamori.control.events import Events
 from yamori.control.explain import explain
-from yamori.control.facade import EndpointView, Event, EventKind, Explanation, Ruling, Series, VMView
+from yamori.control.facade import (
+    EndpointView,
+    Event,
+    EventKind,
+    Explanation,
+    KillSwitch,
+    Ruling,
+    Series,
+    VMView,
+)
 from yamori.control.gauge import Gauge
 from yamori.control.history import History
 from yamori.control.keeper import Keeper
 from yamori.control.lookout import Lookout
 from yamori.control.loop import Loop
+from yamori.control.notes import Notes
 from yamori.control.records import Findings, Holds, Recorder, Rulings
 from yamori.control.seat import Seat
 from yamori.control.settings import FleetSettings
+from yamori.control.switch import Switch
 from yamori.manifest.module import Steps
 from yamori.model.actions import Action, Migrate
 from yamori.model.change import Change, ChangeKind
@@ -68,14 +79,15 @@ class Controller:
         self._events = Events(clock.now)
         self._gauge = Gauge()
         self._history = History(settings.history_s)
-        self._notes: asyncio.Queue[tuple[RecordKind, dict[str, Any]]] = asyncio.Queue()
+        self._notes = Notes(ledger, self._events)
+        self._switch = Switch(ledger, self._events)
         self._keepers = {keeper.name: keeper for keeper in keepers(self)}
         self._lookout = Lookout(
             tick_s=settings.tick_s,
             now=clock.now,
             holds=holds.now,
             busy=self._busy,
-            on_drift=self._drifted,
+            on_drift=self._notes.drifted,
         )
         self._census = Census(
             keepers=self._keepers,
@@ -93,6 +105,7 @@ class Controller:
             policy=lambda: policy,
             now=clock.now,
             keepers=self._keepers,
+            kill_switch=lambda: self._switch.now().on,
         )
         steps: dict[str, Callable[[], Steps]] = {}
         for seat in seats:
@@ -105,7 +118,7 @@ class Controller:
             holds=holds,
             findings=findings,
             steps=steps,
-            on_ruling=self._ruled,
+            on_ruling=self._notes.ruled,
         )
         self._loop = Loop(
             tick_s=settings.tick_s,
@@ -117,17 +130,18 @@ class Controller:
             gauge=self._gauge,
             history=self._history,
             events=self._events,
-            on_duplicate=self._doubled,
+            on_duplicate=self._notes.doubled,
         )
 
     async def serve(self) -> None:
         """Keep the fleet in view until cancelled; unfinished runs are left for the next start."""
         try:
+            await self._switch.load()
             async with asyncio.TaskGroup() as tasks:
                 for keeper in self._keepers.values():
                     tasks.create_task(keeper.run(), name=f"keeper {keeper.name}")
                     tasks.create_task(self._lookout.watch(keeper), name=f"lookout {keeper.name}")
-                tasks.create_task(self._write_notes(), name="ledger notes")
+                tasks.create_task(self._notes.write(), name="ledger notes")
                 await self._dispatcher.resume()
                 tasks.create_task(self._loop.run(), name="loop")
         finally:
@@ -149,8 +163,7 @@ class Controller:
 
     def contact(self, keeper: Keeper) -> None:
         """Note that an endpoint was reached or lost."""
-        view = keeper.view()
-        self._events.tell(EventKind.ENDPOINT, keeper.name, {"contact": view.contact.value, "error": view.error})
+        self._notes.contact(keeper.view())
 
     # What the faces ask.
 
@@ -245,6 +258,14 @@ class Controller:
             raise NotPermitted(decision.reason, subject=run.subject)
         return await self.wait(begun.id)
 
+    def kill_switch(self) -> KillSwitch:
+        """Tell whether modules are kept from acting."""
+        return self._switch.now()
+
+    async def throw_kill_switch(self, *, on: bool, by: str, reason: str) -> KillSwitch:
+        """Keep modules from acting, or let them act again."""
+        return await self._switch.throw(on=on, by=f"operator:{by}", reason=reason)
+
     async def verify_ledger(self) -> int:
         """Check the whole hash chain."""
         return await self._ledger.verify()
@@ -275,20 +296,3 @@ class Controller:
         body = to_plain(run)
         body.pop("entries", None)
         self._events.tell(EventKind.RUN, run.id, body)
-
-    def _ruled(self, proposal: Proposal, decision: Decision, run: RunId | None) -> None:
-        body = {"proposal": to_plain(proposal), "decision": to_plain(decision), "run": run}
-        self._events.tell(EventKind.DECIDED, proposal.action.vm, body)
-
-    def _drifted(self, vm: VMId, changes: tuple[str, ...]) -> None:
-        self._events.tell(EventKind.DRIFT, vm, {"changes": list(changes)})
-        self._notes.put_nowait((RecordKind.DRIFT, {"vm": vm, "changes": list(changes)}))
-
-    def _doubled(self, vm: VMId, where: tuple[HostId, ...]) -> None:
-        self._events.tell(EventKind.DUPLICATE, vm, {"hosts": list(where)})
-        self._notes.put_nowait((RecordKind.DUPLICATE, {"vm": vm, "hosts": list(where)}))
-
-    async def _write_notes(self) -> None:
-        while True:
-            kind, body = await self._notes.get()
-            await self._ledger.append(kind, body)

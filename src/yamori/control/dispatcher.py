@@ -48,6 +48,7 @@ class World:
     policy: Callable[[], Policy]
     now: Callable[[], datetime]
     keepers: Mapping[EndpointName, Keeper]
+    kill_switch: Callable[[], bool]
 
 
 class Dispatcher:
@@ -269,6 +270,7 @@ class Dispatcher:
             finding=finding,
             in_force=self.deeds.in_force(self._holds.now(), fleet),
             recent=self.deeds.recent(now, policy.brakes.longest_window()),
+            kill_switch=self._world.kill_switch(),
         )
 
     async def _say(self, proposal: Proposal, decision: Decision) -> None:

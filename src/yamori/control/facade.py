@@ -99,6 +99,7 @@ class EventKind(StrEnum):
     DRIFT = "drift"
     DUPLICATE = "duplicate"
     MODULE = "module"
+    KILL_SWITCH = "kill_switch"
     TICK = "tick"
 
 
@@ -130,6 +131,19 @@ class Explanation:
     run: Run
     finding: Finding | None
     lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillSwitch:
+    """Whether modules are kept from acting, so that they only observe. Who said so, why, when; None if nobody did.
+
+    People may still act, holds still end in time, and runs that are under way come to their end.
+    """
+
+    on: bool
+    by: str | None = None
+    reason: str | None = None
+    since: datetime | None = None
 
 
 class Facade(Protocol):
@@ -197,6 +211,14 @@ class Facade(Protocol):
 
     async def undo(self, run: RunId, *, by: str) -> Run:
         """Undo a verified run as an operator. Raises NotFound, Conflict (nothing to undo)."""
+        ...
+
+    def kill_switch(self) -> KillSwitch:
+        """Tell whether modules are kept from acting."""
+        ...
+
+    async def throw_kill_switch(self, *, on: bool, by: str, reason: str) -> KillSwitch:
+        """Keep modules from acting from now on, or let them act again. It survives a restart."""
         ...
 
     async def verify_ledger(self) -> int:

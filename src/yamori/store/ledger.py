@@ -9,7 +9,7 @@ from yamori.model.plain import Json, from_plain, to_plain
 from yamori.store.database import Database
 from yamori.store.tables import LEDGER, LEDGER_HEAD
 from yamori.store.text import from_text, to_text
-from yamori.trust.ledger import NOTHING, Head, Record, RecordKind, extend, seal_head, verify
+from yamori.trust.ledger import NOTHING, Head, Record, RecordKind, checked, extend, seal_head, verify
 from yamori.workflow.clock import Clock
 
 
@@ -58,6 +58,16 @@ class StoredLedger:
                 select(LEDGER).where(LEDGER.c.number > after).order_by(LEDGER.c.number).limit(limit)
             )
             return [_record(row) for row in rows.mappings()]
+
+        return await self._database.read(work)
+
+    async def last(self, kind: RecordKind) -> Record | None:
+        """Return the newest record of a kind. Raises Tampered when it is not what was written."""
+
+        def work(connection: Connection) -> Record | None:
+            rows = select(LEDGER).where(LEDGER.c.kind == kind.value).order_by(LEDGER.c.number.desc()).limit(1)
+            found = connection.execute(rows).mappings().first()
+            return None if found is None else checked(_record(found))
 
         return await self._database.read(work)
 

@@ -34,6 +34,7 @@ class RecordKind(StrEnum):
     RUN = "run"
     DRIFT = "drift"
     DUPLICATE = "duplicate"
+    KILL_SWITCH = "kill_switch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,13 @@ def verify(records: Iterable[Record], head: Head, key: bytes) -> int:
     return count
 
 
+def checked(record: Record) -> Record:
+    """Return a record if its hash is its own; its place in the chain is not looked at. Raises Tampered."""
+    if record.hash != digest(record.number, record.at, record.kind, record.body, record.previous):
+        raise _tampered(record.number, "was changed")
+    return record
+
+
 def _check_record(record: Record, number: int, previous: str) -> None:
     if record.number > number:
         raise _tampered(number, "is missing")
@@ -114,8 +122,7 @@ def _check_record(record: Record, number: int, previous: str) -> None:
         raise _tampered(record.number, "is out of order")
     if record.previous != previous:
         raise _tampered(number, "does not follow the record before it")
-    if record.hash != digest(record.number, record.at, record.kind, record.body, record.previous):
-        raise _tampered(number, "was changed")
+    checked(record)
 
 
 def _tampered(number: int, what: str) -> Tampered:
@@ -131,6 +138,10 @@ class Ledger(Protocol):
 
     async def records(self, *, after: int, limit: int) -> Sequence[Record]:
         """Return records with a number larger than ``after``, oldest first."""
+        ...
+
+    async def last(self, kind: RecordKind) -> Record | None:
+        """Return the newest record of a kind. Raises Tampered when it is not what was written."""
         ...
 
     async def verify(self) -> int:

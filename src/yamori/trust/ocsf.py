@@ -157,6 +157,18 @@ def _service(record: Record) -> Json:
     }
 
 
+def _switch(record: Record) -> Json:
+    on = record.body.get("on") is True
+    return {
+        **_event(
+            APPLICATION_LIFECYCLE, *((7, "Disable") if on else (6, "Enable")), message=_text(record.body, "reason")
+        ),
+        "app": {"name": "yamori modules", "version": __version__},
+        "actor": {"user": {"name": _text(record.body, "by")}},
+        "status_id": SUCCESS,
+    }
+
+
 def _text(body: Mapping[str, Any], member: str) -> str:
     value = body.get(member)
     return value if isinstance(value, str) else ""
@@ -187,4 +199,5 @@ _CLASSES: Mapping[RecordKind, Callable[[Record], Json]] = {
     RecordKind.RUN: _run,
     RecordKind.DRIFT: _observed,
     RecordKind.DUPLICATE: _observed,
+    RecordKind.KILL_SWITCH: _switch,
 }

@@ -63,8 +63,6 @@ class Client:
         """Let go of the connection."""
         self._http.close()
 
-    # -- reading
-
     def health(self) -> Json:
         """Say whether the service is up."""
         return self._get("/health")
@@ -176,6 +174,10 @@ class Client:
             if left <= 0:
                 raise TimedOut(f"still {found['state']} after {timeout_s:g} s", subject=run)
 
+    def kill_switch(self) -> Json:
+        """Say whether modules are kept from acting: {"on", "by", "reason", "since"}."""
+        return self._get("/kill-switch")
+
     def policy(self) -> str:
         """Return the text of the policy in force."""
         return str(self._get("/policy")["text"])
@@ -244,7 +246,9 @@ class Client:
         """Undo a verified run; returns the run."""
         return self._post(f"/runs/{_part(run)}/undo", {}, key)
 
-    # -- the wire
+    def throw_kill_switch(self, *, on: bool, reason: str, key: str | None = None) -> Json:
+        """Keep modules from acting, or let them act again; returns how it stands."""
+        return self._post("/kill-switch/throw", {"on": on, "reason": reason}, key)
 
     def _items(self, path: str, **query: Any) -> list[Json]:
         items: list[Json] = self._get(path, **query)["items"]

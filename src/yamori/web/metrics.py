@@ -48,6 +48,7 @@ class Scrape(Collector):
     findings: Sequence[Finding]
     runs: Sequence[Run]
     wrong_tokens: int
+    kill_switch: bool = False
     most_vms: int = MOST_VMS
 
     def collect(self) -> Iterator[Metric]:
@@ -119,6 +120,7 @@ class Scrape(Collector):
         for state in RunState:
             runs.add_metric([state], states[state])
         yield from (findings, runs)
+        yield _one("yamori_kill_switch_on", "1 while modules are kept from acting.", self.kill_switch)
         yield _one("yamori_wrong_tokens", "Wrong tokens shown since the start.", self.wrong_tokens)
 
 
@@ -132,6 +134,7 @@ async def exposition(facade: Facade, *, wrong_tokens: int, most_vms: int = MOST_
             findings=await facade.findings(open_only=True, limit=LATEST),
             runs=await facade.runs(limit=LATEST),
             wrong_tokens=wrong_tokens,
+            kill_switch=facade.kill_switch().on,
             most_vms=most_vms,
         )
     )

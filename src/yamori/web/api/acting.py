@@ -1,4 +1,4 @@
-"""Routes that ask for an action. None acts by itself: policy rules, and a run carries out."""
+"""Routes that ask for an action. None acts on a VM by itself: policy rules, and a run carries out."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from yamori.model.actions import Action, Migrate, Release, Throttle
 from yamori.model.ids import HostId, RunId
 from yamori.web.answer import Answer, shown
 from yamori.web.api.answers import Ruled
-from yamori.web.api.bodies import MigrateBody, ReleaseBody, ThrottleBody, UndoBody
+from yamori.web.api.bodies import KillSwitchBody, MigrateBody, ReleaseBody, ThrottleBody, UndoBody
 from yamori.web.api.once import Once
 from yamori.web.api.reading import Handler, Name
 
@@ -32,7 +32,8 @@ class Acting:
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return the function of each route by the route's name."""
-        return {"throttle": self.throttle, "release": self.release, "migrate": self.migrate, "undo": self.undo}
+        names = ("throttle", "release", "migrate", "undo", "throw_kill_switch")
+        return {name: getattr(self, name) for name in names}
 
     async def throttle(
         self, request: Request, vm: Name, body: ThrottleBody, idempotency_key: Key = None
@@ -73,6 +74,17 @@ class Acting:
 
         async def work() -> Any:
             return shown(await self._facade.undo(RunId(run), by=operator_of(request)))
+
+        return await self._answer(request, idempotency_key, work)
+
+    async def throw_kill_switch(
+        self, request: Request, body: KillSwitchBody, idempotency_key: Key = None
+    ) -> Answer:
+        """Keep modules from acting, or let them act again."""
+
+        async def work() -> Any:
+            who = operator_of(request)
+            return shown(await self._facade.throw_kill_switch(on=body.on, by=who, reason=body.reason))
 
         return await self._answer(request, idempotency_key, work)
 

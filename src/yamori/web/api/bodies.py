@@ -50,6 +50,13 @@ class MigrateBody(Body):
     dry_run: bool = False
 
 
+class KillSwitchBody(Body):
+    """Whether modules shall be kept from acting, and why."""
+
+    on: bool
+    reason: Annotated[Reason, Field(min_length=1)]
+
+
 class UndoBody(Body):
     """Nothing is needed to undo a run."""
 

@@ -59,7 +59,8 @@ class Reading:
         """Return the function of each route by the route's name."""
         names = "health service endpoints fleet vms vm history limits support findings finding rulings runs run"
         return {
-            n: getattr(self, n) for n in (*names.split(), "explain", "wait", "policy", "ledger", "ledger_verify")
+            n: getattr(self, n)
+            for n in (*names.split(), "explain", "wait", "kill_switch", "policy", "ledger", "ledger_verify")
         }
 
     async def health(self) -> Answer:
@@ -174,6 +175,10 @@ class Reading:
         except TimeoutError:
             ended = await self._facade.run(found)
         return Answer(shown(ended))
+
+    async def kill_switch(self) -> Answer:
+        """Tell whether modules are kept from acting."""
+        return Answer(shown(self._facade.kill_switch()))
 
     async def policy(self) -> Answer:
         """Show the policy."""

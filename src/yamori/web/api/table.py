@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from yamori.control.facade import EndpointView, Explanation, Ruling, Series
+from yamori.control.facade import EndpointView, Explanation, KillSwitch, Ruling, Series
 from yamori.model.finding import Finding
 from yamori.model.run import Run
 from yamori.web.api.answers import (
@@ -31,6 +31,7 @@ class Right(StrEnum):
     LIMITS = "limits.set"
     MIGRATE = "migration.start"
     UNDO = "runs.undo"
+    STOP = "modules.stop"
     AUDIT = "ledger.read"
 
 
@@ -103,6 +104,7 @@ ROUTES: Mapping[str, Route] = {
             Explanation,
         ),
         _read("wait", "/runs/{run}/wait", "Wait until a run has ended, and return it as it is then.", Run),
+        _read("kill_switch", "/kill-switch", "Whether modules are kept from acting.", KillSwitch),
         _read("policy", "/policy", "The policy in force, as it was read.", PolicyText),
         _read("ledger", "/ledger", "Records of the ledger, oldest first.", many=True),
         _read("ledger_verify", "/ledger/verify", "Check the whole hash chain of the ledger.", LedgerVerified),
@@ -113,5 +115,12 @@ ROUTES: Mapping[str, Route] = {
             "migrate", "/vms/{vm}/migrate", Right.MIGRATE, "Move a running VM to another host, encrypted.", Ruled
         ),
         _write("undo", "/runs/{run}/undo", Right.UNDO, "Undo a verified run.", Run),
+        _write(
+            "throw_kill_switch",
+            "/kill-switch/throw",
+            Right.STOP,
+            "Keep modules from acting, or let them act again.",
+            KillSwitch,
+        ),
     )
 }

@@ -94,6 +94,20 @@ export function askThrottle(vm, settable, after) {
   ], [{ words: "Try", act: ask(true) }, { words: "Throttle", kind: "main", act: ask(false) }]);
 }
 
+export function askKillSwitch(on, after) {
+  const reason = h("input", { type: "text", maxlength: "500", required: true });
+  const what = on ? "Modules only observe from now on, whatever policy allows. Holds still end in time; runs under way come to their end; you may still act."
+    : "Policy rules again on what modules propose.";
+  open(on ? "Keep modules from acting?" : "Let modules act again?", [h("p", {}, what), h("label", {}, "Reason, for the record", reason)], [
+    { words: on ? "Keep them from acting" : "Let them act", kind: "main", act: async () => {
+      if (!reason.reportValidity()) return "";
+      await post("/kill-switch/throw", { on, reason: reason.value });
+      after();
+      return null;
+    } },
+  ]);
+}
+
 export function askMigrate(vm, hosts, after) {
   const to = h("select", {}, h("option", { value: "" }, "wherever it fits best"), hosts.map((host) => h("option", { value: host.id }, host.name)));
   const ask = (dry) => async () => {

@@ -36,6 +36,7 @@ const LIVE = { live: "Live", waiting: "Connecting", lost: "No contact" };
 const root = document.getElementById("page");
 const nav = document.getElementById("nav");
 const live = document.getElementById("live");
+const stopped = document.getElementById("stopped");
 let current = null;
 let pointer = null;
 let openFindings = 0;
@@ -104,6 +105,13 @@ function drawNav() {
       href === "/findings" && openFindings > 0 && h("span", { class: "count", "aria-label": `${openFindings} open` }, openFindings > 99 ? "99+" : openFindings))));
 }
 
+// Says on every page that modules are kept from acting: whoever wonders why nothing happens must see it first.
+async function showSwitch() {
+  const { on, by, reason } = await get("/kill-switch").catch(() => ({ on: false }));
+  stopped.hidden = !on;
+  stopped.textContent = on ? `Kill switch on: modules only observe${by ? ` (${by}: ${reason})` : ""}` : "";
+}
+
 async function countFindings() {
   const found = await get("/findings", { open: true, limit: 100 }).catch(() => null);
   if (found) openFindings = found.items.length;
@@ -157,6 +165,7 @@ new Live({
   },
   onEvent: (kind) => {
     if (kind === "hello" || kind.startsWith("finding")) countFindings();
+    if (kind === "hello" || kind === "kill_switch") showSwitch();
     if (current && (kind === "hello" || current.page.follows.some((word) => kind.startsWith(word)))) later(current);
   },
 });
