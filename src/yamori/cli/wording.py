@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from yamori.cli.terminal import UNKNOWN, clean
+from yamori.model.amounts import amount
 from yamori.model.limits import LimitKind
 
 NONE = "-"
@@ -31,12 +32,12 @@ def percent(value: float | None) -> str:
 
 def size(value: float | None) -> str:
     """Write bytes in steps of 1024."""
-    return _scaled(value, 1024.0, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"))
+    return UNKNOWN if value is None else amount(value, "B")
 
 
 def rate(value: float | None) -> str:
     """Write bytes per second in steps of 1000."""
-    return _scaled(value, 1000.0, ("B/s", "kB/s", "MB/s", "GB/s", "TB/s"))
+    return UNKNOWN if value is None else amount(value, "B/s")
 
 
 def span(seconds: float | None) -> str:
@@ -117,12 +118,3 @@ def hold(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return NONE
     return f"{limits(found['asked'])}, {until(found['expires_at'])} left"
-
-
-def _scaled(value: float | None, step: float, units: tuple[str, ...]) -> str:
-    if value is None:
-        return UNKNOWN
-    unit = 0
-    while abs(value) >= step and unit < len(units) - 1:
-        value, unit = value / step, unit + 1
-    return f"{value:.0f} {units[unit]}" if unit == 0 else f"{value:.3g} {units[unit]}"

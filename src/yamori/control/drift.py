@@ -6,7 +6,7 @@ from datetime import datetime
 
 from yamori.manifest.module import Hold
 from yamori.model.ids import VMId
-from yamori.model.limits import UNITS, LimitKind, Limits
+from yamori.model.limits import LimitKind, Limits, allowance
 
 TOLERANCE = 0.03
 """Relative difference that is rounding by the hypervisor, not a change (a CPU quota has whole microseconds)."""
@@ -17,11 +17,6 @@ def differs(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is not other
     return abs(one - other) > TOLERANCE * max(abs(one), abs(other))
-
-
-def words(value: float | None, kind: LimitKind) -> str:
-    """Say a limit in words."""
-    return "unlimited" if value is None else f"{value:.6g} {UNITS[kind]}"
 
 
 @dataclass(slots=True)
@@ -51,13 +46,13 @@ class Drift:
                 told.pop(kind, None)
             elif kind not in told or differs(told[kind][0], value):
                 told[kind] = (value, now)
-                new.append(f"{kind}: {words(want, kind)} → {words(value, kind)}, not by Yamori")
+                new.append(f"{kind}: {allowance(kind, want)} → {allowance(kind, value)}, not by Yamori")
         return tuple(new)
 
     def standing(self, vm: VMId) -> tuple[str, ...]:
         """Return what stands changed by hand on a VM, in words."""
         return tuple(
-            f"{kind} is {words(value, kind)} since {at:%H:%M:%S}, not by Yamori"
+            f"{kind} is {allowance(kind, value)} since {at:%H:%M:%S}, not by Yamori"
             for kind, (value, at) in sorted(self._told.get(vm, {}).items())
         )
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from yamori.control.drift import words
 from yamori.model.actions import Migrate, Throttle
+from yamori.model.amounts import amount
 from yamori.model.finding import Finding
-from yamori.model.limits import UNITS, LimitKind
+from yamori.model.limits import LimitKind, allowance
 from yamori.model.run import Run
 
 
@@ -15,8 +15,8 @@ def explain(run: Run, finding: Finding | None, vm_name: str) -> tuple[str, ...]:
     if finding is not None:
         lines.append(f"observed by {finding.module} at {finding.opened_at:%H:%M:%S}: {finding.summary}")
         for fact in finding.evidence:
-            usual = "" if fact.usual is None else f" (usual {fact.usual:.4g})"
-            lines.append(f"  evidence: {fact.what} of {fact.subject} is {fact.value:.4g} {fact.unit}{usual}")
+            usual = "" if fact.usual is None else f" (usual {amount(fact.usual, fact.unit)})"
+            lines.append(f"  evidence: {fact.what} of {fact.subject} is {amount(fact.value, fact.unit)}{usual}")
         covered = finding.coverage
         missing = f", missing: {', '.join(covered.missing)}" if covered.missing else ""
         lines.append(f"  examined {covered.examined} of {covered.of} VMs{missing}")
@@ -37,7 +37,7 @@ def explain(run: Run, finding: Finding | None, vm_name: str) -> tuple[str, ...]:
 def _action(run: Run) -> str:
     action = run.decision.action
     if isinstance(action, Throttle):
-        limits = ", ".join(f"{LimitKind(k)} {v:.6g} {UNITS[LimitKind(k)]}" for k, v in action.limits.items())
+        limits = ", ".join(f"{k} {allowance(LimitKind(k), v)}" for k, v in action.limits.items())
         return f"throttle to {limits} for at most {action.expires_after_s:.0f} s"
     if isinstance(action, Migrate):
         return f"migrate to {action.to or 'a host of control’s choice'}"
@@ -57,5 +57,5 @@ def _flat(value: Any) -> str:
 
 def _limit(name: str, value: Any) -> str:
     if name in set(LimitKind) and (value is None or isinstance(value, int | float)):
-        return words(value, LimitKind(name))
+        return allowance(LimitKind(name), value)
     return _flat(value)

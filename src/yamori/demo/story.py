@@ -14,7 +14,7 @@ from yamori.demo.stage import Stage
 from yamori.model.actions import Throttle
 from yamori.model.errors import TimedOut, YamoriError
 from yamori.model.finding import Finding
-from yamori.model.limits import LimitKind
+from yamori.model.limits import LimitKind, allowance
 from yamori.model.run import Run, RunState
 from yamori.model.sla import Objective
 
@@ -69,6 +69,7 @@ class Story:
         await self._until(self._calm, CALM_LIMIT_S, "the fleet did not become calm before the attack")
         began = self.stage.now()
         await self.stage.sleep(BEFORE_S)
+        earlier = {run.id for run in await self.facade.runs(limit=50)}
         attacked = self.stage.now()
         self.tell(f"{offender.vm.name} on {act.host} turns noisy: {kind}")
         await self.stage.attack(offender.vm.name, kind)
@@ -95,7 +96,7 @@ class Story:
                     if r.subject == offender.vm.id
                     and isinstance(r.decision.action, Throttle)
                     and r.state is RunState.VERIFIED
-                    and r.proposal.finding == finding.id
+                    and r.id not in earlier
                 ),
                 None,
             )
@@ -253,9 +254,7 @@ def _number(value: float | None) -> str:
 
 
 def _words(limits: Mapping[str, float | None]) -> str:
-    return (
-        ", ".join(f"{k} {'unlimited' if v is None else f'{v:.6g}'}" for k, v in limits.items()) or "nothing asked"
-    )
+    return ", ".join(f"{k} {allowance(LimitKind(k), v)}" for k, v in limits.items()) or "nothing asked"
 
 
 def _judge(act: Act) -> list[str]:

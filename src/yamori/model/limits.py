@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from yamori.model.amounts import amount
+
 
 class LimitKind(StrEnum):
     """A quantity that a hypervisor can bound for one VM. One unit each, the same on every hypervisor."""
@@ -34,6 +36,11 @@ UNITS: Mapping[LimitKind, str] = {
     LimitKind.NET_IN: "B/s",
     LimitKind.NET_OUT: "B/s",
 }
+
+
+def allowance(kind: LimitKind, value: float | None) -> str:
+    """Write how much of something a VM may have: ``328 MiB``, ``0.25 cores``; None is unlimited."""
+    return "unlimited" if value is None else amount(value, UNITS[kind])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from yamori.model.actions import Throttle
-from yamori.model.limits import UNITS, LimitKind
+from yamori.model.limits import LimitKind, allowance
 from yamori.model.sla import SLAClass
 from yamori.policy.classes import Floors
 from yamori.policy.facts import Facts
@@ -40,7 +40,7 @@ def raise_to_floors(action: Throttle, facts: Facts, floors: Floors | None) -> Fl
         return TooLow(rule="sla:memory", why="the VM's memory is not known, so its floor is not either")
     raised = {kind: max(value, least.get(kind, 0.0)) for kind, value in action.limits.items()}
     notes = [
-        f"{kind} raised to its floor {raised[kind]:g} {UNITS[kind]}"
+        f"{kind} raised to its floor {allowance(kind, raised[kind])}"
         for kind, value in action.limits.items()
         if raised[kind] != value
     ]

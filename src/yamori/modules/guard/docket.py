@@ -37,10 +37,10 @@ class Docket:
         self._memory = memory
         self._settings = settings
 
-        self._young_causes: dict[HostId, set[VMId | None]] = defaultdict(set)
+        self._paging: dict[HostId, set[VMId | None]] = defaultdict(set)
         for case in memory.cases.values():
-            if self._young(case):
-                self._young_causes[case.host].add(case.cause)
+            if case.resource == Use.MEMORY and self._young(case):
+                self._paging[case.host].add(case.cause)
 
     def work(self) -> dict[str, Case]:
         """Return all cases after this reading, those that closed just now among them."""
@@ -126,15 +126,15 @@ class Docket:
     ) -> list[Suspect]:
         """Name causes, unless a throttle here is still too young to be judged.
 
-        A VM that has just been named for one resource is not named for its disk meanwhile: a host that pages makes
-        its disks slow as well, and that passes by itself. For CPU it is: what it takes is its own doing.
+        A VM that has just been named for memory is not named for its disk meanwhile: a host that pages makes its
+        disks slow as well, and that passes by itself.
         """
         host, resource = place
         if any(self._young(c) for c in open_cases) or not self._reading.suffers[resource, rows].any():
             return []
-        young = self._young_causes.get(host, set()) if resource == Use.DISK else set()
-        if young:
-            excused = excused | np.array([self._reading.frame.vms[row] in young for row in rows.tolist()], bool)
+        paging = self._paging.get(host, set()) if resource == Use.DISK else set()
+        if paging:
+            excused = excused | np.array([self._reading.frame.vms[row] in paging for row in rows.tolist()], bool)
         scene = scenes.scene(self._reading, self._memory, rows, resource, ~excused)
         named = suspects(replace(scene, lack=np.where(excused, 0.0, scene.lack)), self._settings.confidence)
         named = named[:MOST_CAUSES]

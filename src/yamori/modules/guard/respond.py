@@ -7,7 +7,7 @@ from yamori.manifest.module import FleetView, Hold
 from yamori.model.actions import Action, Migrate, Release, Throttle
 from yamori.model.finding import Finding
 from yamori.model.ids import VMId
-from yamori.model.limits import UNITS, LimitKind
+from yamori.model.limits import LimitKind
 from yamori.model.proposal import Proposal
 from yamori.model.sla import SLAClass
 from yamori.model.vm import PowerState
@@ -15,6 +15,7 @@ from yamori.modules.guard import holding, ladder
 from yamori.modules.guard.cases import CONTENTION, OVERLOAD
 from yamori.modules.guard.evidence import Facts, Word, facts
 from yamori.modules.guard.nature import Nature
+from yamori.modules.guard.rounding import words
 from yamori.modules.guard.settings import GuardSettings
 from yamori.modules.guard.standing import RESOURCES
 
@@ -185,7 +186,7 @@ def _renew(q: Question, own: dict[LimitKind, float]) -> Sequence[Proposal]:
 
 def _throttle(q: Question, wanted: dict[LimitKind, float], why: str) -> Sequence[Proposal]:
     limits = {**({} if q.hold is None else q.hold.asked), **wanted}
-    said = ", ".join(f"{kind} {value:g} {UNITS[kind]}" for kind, value in wanted.items())
+    said = ", ".join(words(kind, value) for kind, value in wanted.items())
     action = Throttle(vm=q.cause, limits=limits, expires_after_s=q.settings.expires_s)
     return [_proposal(action, f"{why} ({said})", q.finding, q.view)]
 
@@ -209,7 +210,7 @@ def _instead(
     limits = {**{k: v for k, v in q.hold.asked.items() if k not in own}, **wanted}
     if not limits:
         return [_proposal(Release(vm=q.cause), why, q.finding, q.view)]
-    said = ", ".join(f"{kind} {wanted[kind]:g} {UNITS[kind]}" if kind in wanted else f"no {kind}" for kind in own)
+    said = ", ".join(words(kind, wanted.get(kind)) for kind in own)
     action = Throttle(vm=q.cause, limits=limits, expires_after_s=q.settings.expires_s)
     return [_proposal(action, f"{why} ({said})", q.finding, q.view)]
 

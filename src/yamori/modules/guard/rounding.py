@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from yamori.model.limits import UNITS, LimitKind
+from yamori.model.limits import LimitKind, allowance
 
 RELATIVE = 0.02
 ABSOLUTE: Mapping[LimitKind, float] = {
@@ -32,4 +32,4 @@ def stricter(one: float | None, other: float | None) -> float | None:
 
 def words(kind: LimitKind, value: float | None) -> str:
     """Say a limit."""
-    return f"{kind} unlimited" if value is None else f"{kind} {value:g} {UNITS[kind]}"
+    return f"{kind} {allowance(kind, value)}"
