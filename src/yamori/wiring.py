@@ -81,6 +81,11 @@ async def serve(options: ServeOptions, *, ready: Callable[[Service], None], stop
         await stop.wait()
 
 
+async def try_state_dir(state_dir: Path) -> None:
+    """Open the store and close it again, before something costly is built. Raises Untrusted, Conflict, Failed."""
+    await (await open_store(state_dir)).close()
+
+
 @contextlib.asynccontextmanager
 async def service(
     configuration: Configuration,

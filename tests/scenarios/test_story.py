@@ -1,10 +1,12 @@
 """The story on the simulator: found, held, verified, released; and the innocent are left alone."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from yamori.demo.play import Audience, DemoOptions, play
+from yamori.model.errors import Untrusted
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -21,3 +23,18 @@ async def test_every_attack_is_contained_and_every_effect_is_verified(seed: int)
         assert act.objective.after is not None
         assert act.objective_peak is not None
         assert act.objective_peak > act.bound >= act.objective.after
+
+
+@pytest.fixture
+def readable(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
+async def test_a_state_directory_that_others_can_read_is_refused_before_anything_is_built(readable: Path) -> None:
+    steps: list[str] = []
+    options = DemoOptions(simulated=True, once=True, state_dir=readable)
+    audience = Audience(tell=steps.append, progress=lambda text, _: steps.append(text), ready=lambda _: None)
+    with pytest.raises(Untrusted, match="others can get at it"):
+        await play(options, audience, stop=asyncio.Event())
+    assert steps == []

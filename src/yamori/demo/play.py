@@ -63,8 +63,9 @@ async def play(options: DemoOptions, audience: Audience, *, stop: asyncio.Event)
         stage = LabStage()
     report: Report | None = None
     try:
-        await stage.up(audience.progress)
         with _state_dir(options.state_dir) as state_dir:
+            await wiring.try_state_dir(state_dir)
+            await stage.up(audience.progress)
             async with _service(stage, options, state_dir, clock) as service:
                 audience.ready(service)
                 report = await _acts(stage, service.facade, options, audience, stop)
