@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 SHORT_OF_MEMORY = 0.10
 """A host with less than this fraction of its memory free may be paging VMs out."""
-GIVEN_BACK_S = 2.0
+GIVEN_BACK_S = 2.5
 """Time constant, seconds, in which memory that was paged out and not fetched again stops to count as lost.
 
 It runs while the host takes nothing more: what a guest needs it fetches back within moments, the rest was cold.

@@ -268,8 +268,8 @@ class Docket:
 def _one_voice(found: dict[str, Case], reading: int, settings: GuardSettings) -> dict[str, Case]:
     """Let one trouble of each cause speak: a throttle replaces the one before, so two answers would fight.
 
-    First one that ends, then one that suffers without a limit, then one whose limit has had its time, memory
-    before what comes of it; the others in turn. The silent ones stay open.
+    First one that ends, then one that suffers without a limit, then one whose limit has had its time; the
+    others in turn. The silent ones stay open.
     """
     by_cause: dict[VMId, list[Case]] = defaultdict(list)
     for case in found.values():
@@ -278,7 +278,7 @@ def _one_voice(found: dict[str, Case], reading: int, settings: GuardSettings) ->
     told = dict(found)
     for several in by_cause.values():
         alone = all(case.resource != Use.CPU for case in several)
-        ranked = sorted(several, key=lambda c: (_rank(c, settings), c.resource != Use.MEMORY, c.spoke))
+        ranked = sorted(several, key=lambda c: (_rank(c, settings), c.spoke))
         for case in ranked:
             first = case is ranked[0]
             capped = case.asked is not None and LimitKind.CPU_CAP in case.asked
