@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=${VENV:-.venv}
+exec 1>&2 # all that set-up tells is progress: what is run afterwards may print JSON
 say() { printf 'setup: %s\n' "$*"; }
 die() {
   printf 'setup: %s\n' "$*" >&2
