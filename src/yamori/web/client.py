@@ -216,8 +216,6 @@ class Client:
         """Return the metrics in Prometheus' text format."""
         return self._send("GET", self.url + "/metrics").text
 
-    # -- acting
-
     def throttle(
         self,
         vm: str,
