@@ -13,6 +13,7 @@ from yamori.model.support import FEATURES
 from yamori.testing.conformance.broken_move import BrokenMoveContract
 from yamori.testing.conformance.changes import ChangesContract
 from yamori.testing.conformance.effects import EffectsContract
+from yamori.testing.conformance.expiry import ExpiryContract
 from yamori.testing.conformance.inventory import InventoryContract
 from yamori.testing.conformance.limits import LimitsContract
 from yamori.testing.conformance.patience import Eventually
@@ -81,7 +82,7 @@ class Whole:
             for _ in range(3):
                 await asyncio.sleep(0)
 
-        return Eventually(pause=pause)
+        return Eventually(pause=pause, pause_s=STEP_S)
 
     @pytest.fixture
     def storage(self) -> StorageMode:
@@ -113,6 +114,9 @@ class TestUsage(Whole, UsageContract): ...
 
 
 class TestLimits(Whole, LimitsContract): ...
+
+
+class TestExpiry(Whole, ExpiryContract): ...
 
 
 class TestPinning(Whole, PinningContract): ...

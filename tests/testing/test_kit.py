@@ -25,6 +25,7 @@ CONTRACTS = {
     "power": "power.PowerContract",
     "migration": "broken_move.BrokenMoveContract",
     "effects": "effects.EffectsContract",
+    "expiry": "expiry.ExpiryContract",
     "support": "support.SupportContract",
 }
 
@@ -90,7 +91,7 @@ class Subject:
             for _ in range(3):
                 await asyncio.sleep(0)
 
-        return Eventually(pause=pause, tries=60)
+        return Eventually(pause=pause, pause_s=0.5, tries=60)
 
     @pytest.fixture
     def storage(self) -> StorageMode:
@@ -217,6 +218,10 @@ CASES: dict[str, tuple[Callable[[SimulatorSession], Any], dict[str, str], str, s
     ),
     "limits only in words": (
         layer(broken.LimitsOnlyInWords, "acting", "limits"), {}, "effects", "test_a_limit_bounds"
+    ),
+    "never lapses": (layer(broken.NeverLapses, "acting", "limits"), {}, "expiry", "test_a_limit_ends_by_itself"),
+    "lapses though renewed": (
+        layer(broken.LapsesThoughRenewed, "acting", "limits"), {}, "expiry", "test_renewing_puts_the_end_off"
     ),
     "pins nothing": (layer(broken.PinsNothing, "acting", "limits"), {}, "pinning", "test_a_pinned_vm_is_read"),
     "leaves two copies": (

@@ -193,7 +193,7 @@ class Arena:
             sensing=self.sessions[host].sensing,
             acting=self.sessions[host].acting,
             view=view,
-            landing=await landing.landing(action.vm),
+            landing=await landing.landing(action.vm, to),
             destination=self.sessions[to].sensing,
         )
         self.moving[action.vm] = asyncio.create_task(_moved(chosen, context))

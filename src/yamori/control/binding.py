@@ -87,7 +87,7 @@ class BoundStep:
         destination: Keeper | None = None
         if isinstance(self._action, Migrate):
             destination = self._destination(self._action)
-            landing = await self._landing(destination, vm)
+            landing = await self._landing(destination, vm, self._action.to)
         return StepContext(
             key=self._run.id,
             sensing=keeper.session.sensing,
@@ -127,12 +127,12 @@ class BoundStep:
             raise NotFound("no such host in the fleet", subject=action.to, mend="see `yamori fleet`")
         return self._keepers[name]
 
-    async def _landing(self, destination: Keeper, vm: VMId) -> Landing | None:
+    async def _landing(self, destination: Keeper, vm: VMId, host: HostId | None) -> Landing | None:
         acting = destination.session.acting.migration
-        if acting is None:
+        if acting is None or host is None:
             return None
         try:
-            return await acting.landing(vm)
+            return await acting.landing(vm, host)
         except Conflict:
             # It has arrived there already: the run is being resumed after the move.
             return None

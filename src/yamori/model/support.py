@@ -39,6 +39,7 @@ FEATURES: tuple[str, ...] = (
     "limits.disk_bandwidth",
     "limits.net_in",
     "limits.net_out",
+    "limits.expiry",
     "migration.live",
     "migration.encrypted",
     "migration.copied_storage",

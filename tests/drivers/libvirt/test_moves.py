@@ -136,7 +136,8 @@ def test_a_move_under_way_is_found_by_its_key_and_another_one_is_a_conflict() ->
 
 async def _landing(there: Session, vm: VMId) -> Landing:
     assert there.acting.migration is not None
-    return await there.acting.migration.landing(vm)
+    hosts = (await there.sensing.inventory.read()).hosts
+    return await there.acting.migration.landing(vm, hosts[0].id)
 
 
 async def _begin(here: Session, vm: VMId, landing: Landing, key: str) -> None:

@@ -20,7 +20,7 @@ from yamori.drivers.simulator import (
     WorldShape,
 )
 from yamori.model.errors import Busy, Conflict, Invalid, NotFound, TimedOut, Unreachable
-from yamori.model.ids import EndpointName, VMId
+from yamori.model.ids import EndpointName, HostId, VMId
 from yamori.model.limits import LimitKind
 from yamori.model.migration import MigrationPhase, StorageMode
 from yamori.model.vm import PowerState
@@ -210,7 +210,7 @@ async def test_while_it_moves_a_vm_is_incoming_at_the_destination() -> None:
     vm = world.vms("host-0")[0]
     assert source.acting.migration is not None
     assert destination.acting.migration is not None
-    landing = await destination.acting.migration.landing(vm)
+    landing = await destination.acting.migration.landing(vm, HostId("beta"))
     await source.acting.migration.start(
         vm, landing, storage=StorageMode.SHARED, bandwidth_bytes_s=50_000_000, key="k"
     )
@@ -237,7 +237,7 @@ async def test_a_guest_that_writes_faster_than_the_line_is_slowed_until_it_fits(
     assert source.acting.migration is not None
     assert source.sensing.migration is not None
     assert destination.acting.migration is not None
-    landing = await destination.acting.migration.landing(vm)
+    landing = await destination.acting.migration.landing(vm, HostId("beta"))
     await source.acting.migration.start(
         vm, landing, storage=StorageMode.SHARED, bandwidth_bytes_s=100_000_000, key="k"
     )

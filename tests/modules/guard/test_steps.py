@@ -68,7 +68,7 @@ class Bench:
                 can_migrate=frozenset(),
             ),
             hold=self.hold,
-            landing=await mover.landing(self.vm) if landing else None,
+            landing=await mover.landing(self.vm, HostId("b")) if landing else None,
             destination=self.b.sensing if landing else None,
         )
 
@@ -109,6 +109,51 @@ async def test_a_throttle_is_set_read_back_and_undone():
     for _ in range(2):
         await ThrottleSteps().undo(action, before, await bench.context())
         assert await bench.limits(CAP) is None
+
+
+async def test_a_throttle_ends_at_the_host_by_itself_when_nobody_lets_go():
+    bench = Bench()
+    bench.world.limit(bench.vm, {CAP: 1.5})
+    await carry_out(bench, bench.throttle({CAP: 0.5}))
+    bench.world.advance(60)
+    assert await bench.limits(CAP) == 0.5, "our own release comes first"
+    bench.world.advance(3)
+    assert await bench.limits(CAP) == 1.5
+
+
+async def test_a_throttle_that_is_renewed_unchanged_is_renewed_at_the_host_too():
+    bench = Bench()
+    await carry_out(bench, bench.throttle({CAP: 0.5}))
+    bench.held({CAP: 0.5}, {CAP: None})
+    bench.world.advance(40)
+    await carry_out(bench, bench.throttle({CAP: 0.5}))
+    bench.world.advance(40)
+    assert await bench.limits(CAP) == 0.5
+    bench.world.advance(30)
+    assert await bench.limits(CAP) is None
+
+
+async def test_undoing_gives_the_throttle_beneath_what_it_has_left_at_the_host():
+    bench = Bench()
+    await carry_out(bench, bench.throttle({CAP: 0.5}))
+    bench.held({CAP: 0.5}, {CAP: None})
+    before, _ = await carry_out(bench, bench.throttle({CAP: 0.25}))
+    await ThrottleSteps().undo(bench.throttle({CAP: 0.25}), before, await bench.context())
+    assert await bench.limits(CAP) == 0.5
+    bench.world.advance(65)
+    assert await bench.limits(CAP) is None
+
+
+async def test_what_is_released_stays_so():
+    bench = Bench()
+    await carry_out(bench, bench.throttle({CAP: 0.5}))
+    bench.held({CAP: 0.5}, {CAP: None})
+    action = Release(vm=bench.vm)
+    before = await ReleaseSteps().check(action, await bench.context())
+    await ReleaseSteps().apply(action, before, await bench.context())
+    bench.world.limit(bench.vm, {CAP: 0.75})
+    bench.world.advance(120)
+    assert await bench.limits(CAP) == 0.75, "a lapse that was forgotten does not come back"
 
 
 async def test_checking_changes_nothing():

@@ -17,8 +17,10 @@ from tests.testing.broken.inventory import (
 from tests.testing.broken.layer import Layer, Session
 from tests.testing.broken.limits import (
     ChangesBeforeItRefuses,
+    LapsesThoughRenewed,
     LiftsWhatIsNotNamed,
     LimitsOnlyInWords,
+    NeverLapses,
     PinsNothing,
     ReadsFromMemory,
     SwallowsTheUnsupported,
@@ -70,6 +72,7 @@ __all__ = [
     "IgnoresTheKey",
     "IgnoresUnknownIds",
     "LandsWithStrangers",
+    "LapsesThoughRenewed",
     "Layer",
     "LeaksAHandle",
     "LeaksAVendorType",
@@ -80,6 +83,7 @@ __all__ = [
     "ListsAVMTwice",
     "MovesInPlaintext",
     "NeverCloses",
+    "NeverLapses",
     "PausesOnlyInWords",
     "PinsNothing",
     "ProbesByTrying",

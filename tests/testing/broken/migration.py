@@ -6,7 +6,7 @@ from typing import Any
 from tests.testing.broken.layer import Layer, Session
 from yamori.capabilities.sensing.inventory import Listing
 from yamori.model.errors import Conflict, Rejected
-from yamori.model.ids import VMId
+from yamori.model.ids import HostId, VMId
 from yamori.model.migration import Landing, MigrationPhase, MigrationStatus, StorageMode
 from yamori.model.vm import VM
 
@@ -80,9 +80,9 @@ class LandsWithStrangers(Layer):
 
 
 class FailsInsteadOfConflict(Layer):
-    async def landing(self, vm: VMId) -> Landing:
+    async def landing(self, vm: VMId, host: HostId) -> Landing:
         try:
-            landing: Landing = await self.healthy.landing(vm)
+            landing: Landing = await self.healthy.landing(vm, host)
         except Conflict as error:
             raise Rejected("operation failed") from error
         return landing

@@ -32,7 +32,9 @@ class ToyboxLimitsWriter:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def set(self, vm: VMId, limits: Mapping[LimitKind, float | None]) -> None:
+    async def set(
+        self, vm: VMId, limits: Mapping[LimitKind, float | None], *, lapse_s: float | None = None
+    ) -> None:
         await self._connection.call(lambda box: box.cap(serial(vm)))
         for kind, value in limits.items():
             if kind is not LimitKind.CPU_CAP:

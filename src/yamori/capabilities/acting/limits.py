@@ -15,8 +15,16 @@ class LimitsWriter(Protocol):
     (VM not running), Unreachable, TimedOut, Rejected.
     """
 
-    async def set(self, vm: VMId, limits: Mapping[LimitKind, float | None]) -> None:
-        """Set the named limits of a running VM."""
+    async def set(
+        self, vm: VMId, limits: Mapping[LimitKind, float | None], *, lapse_s: float | None = None
+    ) -> None:
+        """Set the named limits of a running VM.
+
+        ``lapse_s``: where the feature ``limits.expiry`` is there, the named kinds go back by themselves after so
+        many seconds to what held before they were first set with a lapse, even if nobody is left to let go; what
+        another hand has changed meanwhile stays. Setting a kind again renews its lapse, or without one ends it.
+        Elsewhere it is ignored: whoever sets a limit lets go of it. Raises Invalid unless it is above 0.
+        """
         ...
 
     async def pin(self, vm: VMId, cpus: frozenset[int] | None) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from yamori.model.ids import VMId
+from yamori.model.ids import HostId, VMId
 from yamori.model.migration import Landing, MigrationStatus, StorageMode
 
 
@@ -13,8 +13,11 @@ class Migration(Protocol):
     the same host raises Invalid; a VM that is being moved already raises Conflict.
     """
 
-    async def landing(self, vm: VMId) -> Landing:
-        """As destination: say where the VM may land here. Raises Conflict if it runs here already."""
+    async def landing(self, vm: VMId, host: HostId) -> Landing:
+        """As destination: say how the VM may land on one of our hosts.
+
+        Raises Conflict if it runs on that host already, Invalid if the host is none of ours.
+        """
         ...
 
     async def start(

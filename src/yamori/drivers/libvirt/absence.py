@@ -11,6 +11,7 @@ _READ_ONLY = "the connection is read-only"
 _MOVES = ("migration.live", "migration.encrypted", "migration.copied_storage")
 _NO_LANDING = "not set up: moves are always encrypted, migrate_to says that QEMU's certificates for it are there"
 _NO_ADDRESS = "other hosts cannot reach this one: migrate_to.uri is not set"
+_NO_EXPIRY = "libvirt holds a limit until somebody lifts it: the host agent ends those that it sets"
 _ACTING = ("power", "limits.", "migration.")
 _SHAPING = {"CONFIG_NET_SCH_SFQ": "sch_sfq", "CONFIG_NET_CLS_FW": "cls_fw", "CONFIG_NET_ACT_POLICE": "act_police"}
 
@@ -19,7 +20,7 @@ class Absences:
     """Features with the reason why they are not to be had at this endpoint."""
 
     def __init__(self, settings: LibvirtSettings) -> None:
-        self._given = {**_of_shaping(settings), **_of_moves(settings)}
+        self._given = {"limits.expiry": _NO_EXPIRY, **_of_shaping(settings), **_of_moves(settings)}
         if settings.read_only:
             self._given |= {feature: _READ_ONLY for feature in FEATURES if feature.startswith(_ACTING)}
         self._given |= settings.dialect.absent

@@ -90,8 +90,12 @@ class LibvirtLimitsWriter:
         self._absent = absent
         self._learn = learn
 
-    async def set(self, vm: VMId, limits: Mapping[LimitKind, float | None]) -> None:
-        """Set the named limits of a running VM."""
+    async def set(
+        self, vm: VMId, limits: Mapping[LimitKind, float | None], *, lapse_s: float | None = None
+    ) -> None:
+        """Set the named limits of a running VM. Nothing here ends by itself: ``lapse_s`` is only looked at."""
+        if lapse_s is not None and not (math.isfinite(lapse_s) and lapse_s > 0):
+            raise Invalid(f"a lapse must be a finite number of seconds above 0, not {lapse_s}", subject=vm)
         for kind, value in limits.items():
             _check(kind, value)
             absent = self._absent(f"limits.{kind}")

@@ -54,8 +54,10 @@ class LibvirtMigration:
         self._absences = absences
         self._starting: WeakValueDictionary[VMId, asyncio.Lock] = WeakValueDictionary()
 
-    async def landing(self, vm: VMId) -> Landing:
-        """As destination: say where the VM may land here. Raises Conflict if it runs here already."""
+    async def landing(self, vm: VMId, host: HostId) -> Landing:
+        """As destination: say how the VM may land here. Raises Conflict if it runs here already."""
+        if host != self._host:
+            raise Invalid(f"this endpoint is the host {self._host}, not {host}", subject=vm)
         if await self._connection.call(partial(_is_here, vm=vm), capability="migration", subject=vm):
             raise Conflict("the VM runs here already", subject=vm)
         settings = self._connection.settings

@@ -39,15 +39,20 @@ class SimulatorLimitsWriter:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def set(self, vm: VMId, limits: Mapping[LimitKind, float | None]) -> None:
+    async def set(
+        self, vm: VMId, limits: Mapping[LimitKind, float | None], *, lapse_s: float | None = None
+    ) -> None:
         """Set the named limits of a running VM: all of them or none."""
         async with self._connection.door("limits.set", vm):
             row = self._connection.row(vm)
+            if lapse_s is not None and not (math.isfinite(lapse_s) and lapse_s > 0):
+                raise Invalid(f"a lapse must be a finite number of seconds above 0, not {lapse_s}", subject=vm)
             for kind, value in limits.items():
                 self._need(f"limits.{kind}", vm)
                 self._check(kind, value, row, vm)
             self._must_execute(row, vm)
-            self._connection.world.limit(vm, limits)
+            lapses = "limits.expiry" not in self._connection.without
+            self._connection.world.limit(vm, limits, lapse_s=lapse_s if lapses else None)
 
     async def pin(self, vm: VMId, cpus: frozenset[int] | None) -> None:
         """Let all vCPUs of the VM run only on these host CPUs."""

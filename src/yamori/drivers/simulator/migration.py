@@ -6,7 +6,7 @@ from yamori.drivers.simulator.columns import State
 from yamori.drivers.simulator.connection import Connection
 from yamori.drivers.simulator.moves import Move
 from yamori.model.errors import Conflict, Invalid, NotFound, Unsupported
-from yamori.model.ids import VMId
+from yamori.model.ids import HostId, VMId
 from yamori.model.migration import Landing, MigrationPhase, MigrationStatus, StorageMode
 
 FAMILY = "simulator"
@@ -33,17 +33,19 @@ class SimulatorMigration:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def landing(self, vm: VMId) -> Landing:
-        """As destination: offer the host of ours with most free memory. Conflict if the VM is here already."""
+    async def landing(self, vm: VMId, host: HostId) -> Landing:
+        """As destination: offer one of our hosts. Conflict if the VM is there already."""
         async with self._connection.door("migration.landing", vm):
             connection, world = self._connection, self._connection.world
             row = world.row(vm)
-            if int(world.columns.host[row]) in connection.host_set:
-                raise Conflict("the VM is at this endpoint already", subject=vm)
-            host = max(connection.hosts, key=self._free)
-            name = world.hardware.names[host]
+            ours = {connection.host_ids[number]: number for number in connection.hosts}
+            if host not in ours:
+                raise Invalid(f"this endpoint has no host {host}", subject=vm)
+            if int(world.columns.host[row]) == ours[host]:
+                raise Conflict("the VM is on that host already", subject=vm)
+            name = world.hardware.names[ours[host]]
             return Landing(
-                host=connection.host_ids[host],
+                host=host,
                 family=FAMILY,
                 uri=f"{SCHEME}{world.identity}/{name}",
                 address=None,

@@ -16,6 +16,7 @@ from yamori.drivers.simulator.demand import Demand, Profile
 from yamori.drivers.simulator.faults import Faults
 from yamori.drivers.simulator.feed import Event, Feed
 from yamori.drivers.simulator.hardware import hardware
+from yamori.drivers.simulator.lapses import Lapses
 from yamori.drivers.simulator.moves import Move, Moves
 from yamori.drivers.simulator.settings import VMShape, WorldShape
 from yamori.model.change import ChangeKind
@@ -45,6 +46,7 @@ class World:
         self.faults = Faults()
         self.feed = Feed()
         self.moves = Moves()
+        self.lapses = Lapses()
         self.layout = 0
         """Rises whenever a VM appears, vanishes, starts, stops or moves."""
         self.movers: list[object] = []
@@ -128,6 +130,11 @@ class World:
         laws.step(self.columns, self.hardware, seconds=seconds, noise=noise, pins=self.pins)
         self._run_moves(seconds)
         self.clock.move(seconds)
+        self.lapses.run(self.clock.now, lambda row, kind: float(self.columns.limit(kind)[row]), self._put_back)
+
+    def _put_back(self, row: int, kind: LimitKind, value: float) -> None:
+        self.columns.limit(kind)[row] = value
+        self.tell(row, ChangeKind.RECONFIGURED)
 
     def _noise(self, jitter: float, count: int) -> NDArray[np.float64]:
         return np.clip(1.0 + jitter * self._random.standard_normal(count), 0.0, 2.0)
@@ -177,11 +184,14 @@ class World:
 
     # --- what hands may do -------------------------------------------------------------------------------
 
-    def limit(self, vm: VMId, limits: Mapping[LimitKind, float | None]) -> None:
+    def limit(self, vm: VMId, limits: Mapping[LimitKind, float | None], *, lapse_s: float | None = None) -> None:
         """Set limits as the hypervisor's own tool would. None lifts. Raises NotFound; checks nothing else."""
-        row = self.row(vm)
-        for kind, value in limits.items():
-            self.columns.limit(kind)[row] = self._unlimited(kind, row) if value is None else value
+        row, c = self.row(vm), self.columns
+        before = {kind: float(c.limit(kind)[row]) for kind in limits}
+        after = {k: self._unlimited(k, row) if value is None else value for k, value in limits.items()}
+        for kind, number in after.items():
+            c.limit(kind)[row] = number
+        self.lapses.note(row, before, after, None if lapse_s is None else self.clock.now + lapse_s)
         self.tell(row, ChangeKind.RECONFIGURED)
 
     def _unlimited(self, kind: LimitKind, row: int) -> float:
@@ -215,6 +225,7 @@ class World:
             c.counters[row, :] = 0.0
             c.assigned[row] = c.memory_target[row]
         if ended or began:
+            self.lapses.forget(row)
             c.resident[row] = c.paged[row] = 0.0
         laws.gauges(c, c.state == State.RUNNING)
         c.granted_now[row] = c.delay_now[row] = c.latency_now[row] = 0.0

@@ -19,7 +19,7 @@ from yamori.model.errors import (
     Unsupported,
     Untrusted,
 )
-from yamori.model.ids import VMId
+from yamori.model.ids import HostId, VMId
 from yamori.model.limits import LimitKind, Limits
 from yamori.model.migration import MigrationPhase, StorageMode
 from yamori.model.vm import VM, PowerState
@@ -29,6 +29,8 @@ from yamori.modules.guard.terms import Values, allowed, drift, plain, sound, unt
 BALLOON_S = 10.0
 """A balloon may take so long to show its target."""
 LOOK_S = 0.25
+LATE_S = 2.0
+"""A host that ends a limit by itself does so that much after us, so that our own release is the ordinary end."""
 GONE = "gone"
 COPY = frozenset({PowerState.RUNNING, PowerState.PAUSED})
 
@@ -90,7 +92,11 @@ class ThrottleSteps:
         changed = drift(read, expected)
         if changed:
             raise Conflict(f"changed by another hand: {', '.join(changed)}", subject=action.vm)
-        todo = {k: v for k, v in wanted.items() if k not in read.values or not same(k, read.values[k], v)}
+        asked = {k: v for k, v in wanted.items() if k in action.limits}
+        # Set even where it holds already: the host's own expiry, where there is one, must be renewed.
+        await _writer(context).set(action.vm, asked, lapse_s=action.expires_after_s + LATE_S)
+        rest = {k: v for k, v in wanted.items() if k not in asked}
+        todo = {k: v for k, v in rest.items() if k not in read.values or not same(k, read.values[k], v)}
         if todo:
             await _writer(context).set(action.vm, todo)
 
@@ -108,7 +114,9 @@ class ThrottleSteps:
     async def undo(self, action: Throttle, before: Json, context: StepContext) -> None:
         """Put back what was found, but leave what another hand has changed since, and say so."""
         wanted, found = self._wanted(before), values(before["found"])
-        await _put_back(action.vm, found, wanted, context)
+        beneath = context.hold
+        left_s = 0.0 if beneath is None else (beneath.expires_at - context.view.now).total_seconds()
+        await _put_back(action.vm, found, wanted, context, lapse_s=left_s + LATE_S if left_s > 0 else None)
 
     def _wanted(self, before: Json) -> dict[LimitKind, float | None]:
         held = values(before["hold"]["before"])
@@ -169,7 +177,7 @@ class MigrateSteps:
         vm = await _running(context.sensing, action.vm)
         if context.destination is None or action.to is None:
             raise Conflict("no destination was chosen", subject=action.vm)
-        if await _copy(context.destination, action.vm) is not None or vm.host == action.to:
+        if await _copy(context.destination, action.vm, action.to) is not None or vm.host == action.to:
             raise Conflict(f"the VM is at {action.to} already", subject=action.vm)
         if context.landing is None:
             raise Unsupported("migration.live", f"{action.to} cannot take VMs", subject=action.vm)
@@ -179,7 +187,7 @@ class MigrateSteps:
 
     async def apply(self, action: Migrate, before: Json, context: StepContext) -> None:
         """Start the move, or join it where it is under way, and wait for its end. Does nothing when it is done."""
-        if await self._arrived(action, context):
+        if await self._arrived(action, before, context):
             return
         mover = _mover(context)
         if not await _under_way(context, action.vm):
@@ -202,8 +210,8 @@ class MigrateSteps:
 
     async def verify(self, action: Migrate, before: Json, context: StepContext) -> Json:
         """Read both sides: one running copy at the destination, none at the source."""
-        here = await _copy(context.sensing, action.vm)
-        there = None if context.destination is None else await _copy(context.destination, action.vm)
+        here = await _copy(context.sensing, action.vm, before["from"])
+        there = None if context.destination is None else await _copy(context.destination, action.vm, action.to)
         if here is not None or there is None or there.state is not PowerState.RUNNING:
             at = "both hosts" if here and there else before["from"] if here else "neither host"
             raise Rejected(f"after the move the VM runs at {at}", subject=action.vm)
@@ -211,20 +219,25 @@ class MigrateSteps:
 
     async def undo(self, action: Migrate, before: Json, context: StepContext) -> None:
         """Stop a move that is under way. What has arrived stays: moving back is another decision."""
-        if await self._arrived(action, context) or not await _under_way(context, action.vm):
+        if await self._arrived(action, before, context) or not await _under_way(context, action.vm):
             return
         await _mover(context).cancel(action.vm)
-        if await _copy(context.sensing, action.vm) is None:
+        if await _copy(context.sensing, action.vm, before["from"]) is None:
             raise Rejected("after cancelling the move the VM does not run at its source", subject=action.vm)
 
-    async def _arrived(self, action: Migrate, context: StepContext) -> bool:
-        if context.destination is None or await _copy(context.destination, action.vm) is None:
+    async def _arrived(self, action: Migrate, before: Json, context: StepContext) -> bool:
+        if context.destination is None or await _copy(context.destination, action.vm, action.to) is None:
             return False
-        return await _copy(context.sensing, action.vm) is None
+        return await _copy(context.sensing, action.vm, before["from"]) is None
 
 
-async def _put_back(vm: VMId, back: Values, ours: Values, context: StepContext) -> None:
-    """Set ``back`` where ``ours`` still holds. Raises Conflict, at the end, for what another hand has changed."""
+async def _put_back(
+    vm: VMId, back: Values, ours: Values, context: StepContext, *, lapse_s: float | None = None
+) -> None:
+    """Set ``back`` where ``ours`` still holds. Raises Conflict, at the end, for what another hand has changed.
+
+    ``lapse_s`` is what an earlier throttle, which comes back into force, has left.
+    """
     read = await _reader(context).read(vm)
     expected = {kind: (value, ours.get(kind)) for kind, value in back.items()}
     changed = {k for k, values in expected.items() if drift(read, {k: values})}
@@ -234,7 +247,7 @@ async def _put_back(vm: VMId, back: Values, ours: Values, context: StepContext) 
         if kind not in changed and not (kind in read.values and same(kind, read.values[kind], value))
     }
     if todo:
-        await _writer(context).set(vm, todo)
+        await _writer(context).set(vm, todo, lapse_s=lapse_s)
     if changed:
         said = ", ".join(words(kind, read.values[kind]) for kind in sorted(changed))
         raise Conflict(f"left as another hand has set it: {said}", subject=vm)
@@ -264,13 +277,13 @@ async def _under_way(context: StepContext, vm: VMId) -> bool:
     return status is not None and status.phase is MigrationPhase.RUNNING
 
 
-async def _copy(sensing: Sensing, vm: VMId) -> VM | None:
-    """Return the VM as this side shows it if it counts as a running copy here."""
+async def _copy(sensing: Sensing, vm: VMId, host: HostId | None) -> VM | None:
+    """Return the VM as this side shows it if it counts as a running copy on the host (a side may have many)."""
     try:
         found = await sensing.inventory.vm(vm)
     except NotFound:
         return None
-    return found if found.state in COPY else None
+    return found if found.state in COPY and host in (None, found.host) else None
 
 
 def _storage(vm: VM) -> StorageMode:

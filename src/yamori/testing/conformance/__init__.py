@@ -13,6 +13,7 @@ pytest.register_assert_rewrite(
             "broken_move",
             "contract",
             "effects",
+            "expiry",
             "inventory",
             "changes",
             "usage",

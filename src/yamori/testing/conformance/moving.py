@@ -51,7 +51,8 @@ class Moving(Contract):
 
     async def _landing(self, destination: Session, vm: VMId) -> Landing:
         assert destination.acting.migration is not None
-        return await destination.acting.migration.landing(vm)
+        hosts = (await destination.sensing.inventory.read()).hosts
+        return await destination.acting.migration.landing(vm, hosts[0].id)
 
     async def _finish(self, migration: Migration, vm: VMId, eventually: Eventually) -> MigrationStatus:
         return await eventually.done(asyncio.ensure_future(migration.wait(vm)), "the move ended")

@@ -1,24 +1,31 @@
 """How long a test waits for the world to obey: until something is so, or a deadline has passed."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
+MOMENT_S = 0.2
+
+
 async def _moment() -> None:
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(MOMENT_S)
 
 
 class Eventually:
-    """Polls until a question is answered with something true. ``pause`` lets time pass between two tries.
+    """Polls until a question is answered with something true. ``pause`` lets ``pause_s`` pass between two tries.
 
     On real hypervisors the pause sleeps; on a simulated one it advances the clock, so that no test waits.
     """
 
-    def __init__(self, *, pause: Callable[[], Awaitable[None]] = _moment, tries: int = 300) -> None:
+    def __init__(
+        self, *, pause: Callable[[], Awaitable[None]] = _moment, pause_s: float = MOMENT_S, tries: int = 300
+    ) -> None:
         self._pause = pause
+        self._pause_s = pause_s
         self._tries = tries
 
     async def __call__(self, question: Callable[[], Awaitable[T]], what: str) -> T:
@@ -36,6 +43,11 @@ class Eventually:
     async def moment(self) -> None:
         """Let a little time pass."""
         await self._pause()
+
+    async def seconds(self, seconds: float) -> None:
+        """Let at least so much time pass."""
+        for _ in range(math.ceil(seconds / self._pause_s)):
+            await self._pause()
 
     async def done(self, work: "asyncio.Future[T]", what: str) -> T:
         """Wait for a task while time passes, and return its result. Cancels it when it is not done in time."""

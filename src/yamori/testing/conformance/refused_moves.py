@@ -7,7 +7,7 @@ import pytest
 from yamori.capabilities.acting.migration import Migration
 from yamori.capabilities.session import Session
 from yamori.model.errors import Conflict, Invalid, NotFound, Refused
-from yamori.model.ids import VMId
+from yamori.model.ids import HostId, VMId
 from yamori.model.migration import StorageMode
 from yamori.model.support import Support
 from yamori.testing.conformance.contract import (
@@ -39,9 +39,17 @@ class RefusedMovesContract(Moving):
             await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=None, key="same")
         await self._at_source_only(session, destination, vm)
 
-    async def test_there_is_no_landing_where_the_vm_runs_already(self, migration: Migration, vm: VMId) -> None:
+    async def test_there_is_no_landing_where_the_vm_runs_already(
+        self, session: Session, migration: Migration, vm: VMId
+    ) -> None:
+        host = (await session.sensing.inventory.vm(vm)).host
+        assert host is not None
         with pytest.raises(Conflict):
-            await migration.landing(vm)
+            await migration.landing(vm, host)
+
+    async def test_there_is_no_landing_on_a_host_of_somebody_else(self, migration: Migration, vm: VMId) -> None:
+        with pytest.raises(Invalid):
+            await migration.landing(vm, HostId("no-such-host"))
 
     @pytest.mark.parametrize("bandwidth", [0, -1])
     async def test_a_bandwidth_without_sense_is_invalid(
