@@ -12,6 +12,8 @@ from yamori.trust.ocsf import to_ocsf
 BASE = {"activity_id", "category_uid", "class_uid", "metadata", "severity_id", "time", "type_uid"}
 REQUIRED = {
     2004: BASE | {"finding_info"},
+    3002: BASE | {"user"},
+    3004: BASE | {"entity"},
     6002: BASE | {"app"},
     6003: BASE | {"actor", "api", "src_endpoint"},
     7001: BASE | {"command_uid"},
@@ -42,6 +44,12 @@ BODIES: dict[RecordKind, dict[str, Any]] = {
     RecordKind.RUN: {"run": "r", "state": "verified", "verb": "throttle", "subject": "v", "note": {}},
     RecordKind.DRIFT: {"subject": "v"},
     RecordKind.DUPLICATE: {"subject": "v", "hosts": ["h1", "h2"]},
+    RecordKind.AGENT_INVITED: {"agent": "rack-a", "by": "operator:mi", "token": "00"},
+    RecordKind.AGENT_ENROLLED: {"agent": "rack-a", "serial": "7"},
+    RecordKind.AGENT_RENEWED: {"agent": "rack-a", "serial": "8"},
+    RecordKind.AGENT_REVOKED: {"agent": "rack-a", "by": "operator:mi", "reason": "stolen"},
+    RecordKind.AGENT_REFUSED: {"agent": "rack-a", "address": "10.0.0.9", "reason": "the token was used"},
+    RecordKind.AGENT_CONTACT: {"agent": "rack-a", "contact": "down", "reason": "no word for 10 s"},
 }
 
 
@@ -78,6 +86,12 @@ def test_every_kind_of_record_has_its_class() -> None:
     assert classes == {
         RecordKind.STARTED: 6002,
         RecordKind.STOPPED: 6002,
+        RecordKind.AGENT_INVITED: 3004,
+        RecordKind.AGENT_ENROLLED: 3004,
+        RecordKind.AGENT_RENEWED: 3004,
+        RecordKind.AGENT_REVOKED: 3004,
+        RecordKind.AGENT_REFUSED: 3002,
+        RecordKind.AGENT_CONTACT: 3002,
         RecordKind.FINDING_RAISED: 2004,
         RecordKind.FINDING_CHANGED: 2004,
         RecordKind.FINDING_CLOSED: 2004,

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, inspect, make_url
 
 from yamori.model.errors import Conflict, Failed, Untrusted
+from yamori.store.agents import StoredAgents
 from yamori.store.database import Database
 from yamori.store.findings import StoredFindings
 from yamori.store.holds import StoredHolds
@@ -43,6 +44,7 @@ class Store:
     findings: StoredFindings
     rulings: StoredRulings
     holds: StoredHolds
+    agents: StoredAgents
     recorder: DiskRecorder
     _database: Database
     _locks: list[int] = field(default_factory=list)
@@ -115,6 +117,7 @@ async def open_store(
         findings=StoredFindings(database, ledger),
         rulings=StoredRulings(database, ledger),
         holds=holds,
+        agents=StoredAgents(database, ledger, time),
         recorder=DiskRecorder(state_dir / RECORDINGS, recording or Bounds()),
         _database=database,
     )

@@ -109,3 +109,36 @@ HOLDS = Table(
     Index("holds_by_vm", "vm", "ordinal"),
     sqlite_autoincrement=True,
 )
+
+AGENTS = Table(
+    "agents",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("enrolled_at", String),  # null while only a token was made
+    Column("revoked_at", String),
+)
+
+AGENT_CERTIFICATES = Table(
+    "agent_certificates",
+    METADATA,
+    Column("ordinal", Integer, primary_key=True, autoincrement=True),  # the newest of an agent is the last
+    Column("serial", String, nullable=False, unique=True),
+    Column("agent", String, ForeignKey("agents.name"), nullable=False),
+    Column("not_before", String, nullable=False),
+    Column("not_after", String, nullable=False),
+    Index("agent_certificates_by_agent", "agent", "ordinal"),
+    sqlite_autoincrement=True,
+)
+
+AGENT_TOKENS = Table(
+    "agent_tokens",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("agent", String, ForeignKey("agents.name"), nullable=False),
+    Column("digest", String, nullable=False),
+    Column("made_at", String, nullable=False),
+    Column("expires_at", String, nullable=False),
+    Column("wrong", Integer, nullable=False),
+    Column("spent", String),  # why it is good no longer; null while it is
+    Index("agent_tokens_by_agent", "agent"),
+)

@@ -35,6 +35,12 @@ class RecordKind(StrEnum):
     DRIFT = "drift"
     DUPLICATE = "duplicate"
     KILL_SWITCH = "kill_switch"
+    AGENT_INVITED = "agent_invited"
+    AGENT_ENROLLED = "agent_enrolled"
+    AGENT_RENEWED = "agent_renewed"
+    AGENT_REFUSED = "agent_refused"
+    AGENT_REVOKED = "agent_revoked"
+    AGENT_CONTACT = "agent_contact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ from yamori.trust.ledger import Record, RecordKind
 
 VERSION = "1.8.0"
 DETECTION_FINDING = 2004
+AUTHENTICATION = 3002
+ENTITY_MANAGEMENT = 3004
 APPLICATION_LIFECYCLE = 6002
 API_ACTIVITY = 6003
 REMEDIATION_ACTIVITY = 7001
@@ -169,6 +171,39 @@ def _switch(record: Record) -> Json:
     }
 
 
+def _agent(record: Record) -> Json:
+    """Turn what became of an agent's standing into changes of a managed entity."""
+    body = record.body
+    activity = _AGENT_ACTIVITIES[record.kind]
+    by = _text(body, "by").removeprefix("operator:")
+    return {
+        **_event(ENTITY_MANAGEMENT, *activity, message=_text(body, "reason")),
+        "entity": {"name": _text(body, "agent") or "unknown", "type": "host agent"},
+        "status_id": SUCCESS,
+        **({"actor": {"user": {"name": by}}} if by else {}),
+    }
+
+
+def _agent_shown(record: Record) -> Json:
+    """Turn agents that came, went or were refused into logons and logoffs."""
+    body = record.body
+    lost = body.get("contact") == "down"
+    refused = record.kind is RecordKind.AGENT_REFUSED
+    address = _text(body, "address")
+    return {
+        **_event(
+            AUTHENTICATION,
+            *((2, "Logoff") if lost else (1, "Logon")),
+            severity=3 if refused else 1,
+            message=_text(body, "reason"),
+        ),
+        "user": {"name": _text(body, "agent") or "unknown", "type": "host agent", "type_id": OTHER},
+        "service": {"name": "yamori"},
+        "status_id": FAILURE if refused else SUCCESS,
+        **({"src_endpoint": {"ip": address}} if address else {}),
+    }
+
+
 def _text(body: Mapping[str, Any], member: str) -> str:
     value = body.get(member)
     return value if isinstance(value, str) else ""
@@ -187,6 +222,12 @@ _FINDING_ACTIVITIES: Mapping[RecordKind, tuple[int, str]] = {
     RecordKind.FINDING_CHANGED: (2, "Update"),
     RecordKind.FINDING_CLOSED: (3, "Close"),
 }
+_AGENT_ACTIVITIES: Mapping[RecordKind, tuple[int, str]] = {
+    RecordKind.AGENT_INVITED: (1, "Create"),
+    RecordKind.AGENT_ENROLLED: (6, "Enroll"),
+    RecordKind.AGENT_RENEWED: (3, "Update"),
+    RecordKind.AGENT_REVOKED: (7, "Unenroll"),
+}
 _CLASSES: Mapping[RecordKind, Callable[[Record], Json]] = {
     RecordKind.STARTED: _service,
     RecordKind.STOPPED: _service,
@@ -200,4 +241,10 @@ _CLASSES: Mapping[RecordKind, Callable[[Record], Json]] = {
     RecordKind.DRIFT: _observed,
     RecordKind.DUPLICATE: _observed,
     RecordKind.KILL_SWITCH: _switch,
+    RecordKind.AGENT_INVITED: _agent,
+    RecordKind.AGENT_ENROLLED: _agent,
+    RecordKind.AGENT_RENEWED: _agent,
+    RecordKind.AGENT_REVOKED: _agent,
+    RecordKind.AGENT_REFUSED: _agent_shown,
+    RecordKind.AGENT_CONTACT: _agent_shown,
 }
