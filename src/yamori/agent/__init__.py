@@ -1,1 +1,1 @@
-"""The host agent: what must run next to the guests, behind the same capabilities as any hypervisor."""
+"""Yamori next to the guests: the service on a host, its protocol, and the controller's end of it."""

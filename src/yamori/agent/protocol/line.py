@@ -1,0 +1,174 @@
+"""Drives one wire over one channel: reads, sends, lets time pass, runs what is called, resolves what is asked."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from yamori.agent.protocol.channel import Channel
+from yamori.agent.protocol.wire import (
+    Answered,
+    Called,
+    Cancelled,
+    Closed,
+    Event,
+    Faulted,
+    Offered,
+    Opened,
+    Wire,
+)
+from yamori.model.errors import Defect, NotFound, TimedOut, Unreachable, YamoriError
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+MOST_IN_LOG = 200
+
+Handler = Callable[[Any], Awaitable[Any]]
+"""Does a call: takes its untrusted arguments, returns plain JSON, raises an error of the model."""
+
+
+class Line:
+    """One connection at work. ``greeted`` is called with the greeting of the other side, once."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        wire: Wire,
+        *,
+        handlers: Mapping[str, Handler],
+        greeted: Callable[["Line", Offered | Opened], Awaitable[None]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.channel = channel
+        self.wire = wire
+        self._handlers = handlers
+        self._greeted = greeted
+        self._clock = clock
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._doing: dict[int, asyncio.Task[None]] = {}
+        self._end: YamoriError | None = None
+
+    async def run(self) -> YamoriError:
+        """Work until the connection ends, and return why it did."""
+        ticking = asyncio.create_task(self._tick_forever())
+        try:
+            self._flush()
+            while not self.wire.is_closed:
+                data = await self.channel.receive()
+                if not data:
+                    raise Unreachable("the other side ended the connection")
+                await self._take(self.wire.receive(data, self._clock()))
+                self._flush()
+        except YamoriError as error:
+            await self._take(self.wire.lost(error))
+        finally:
+            await self._take(self.wire.close(Unreachable("the other side stops")))
+            ticking.cancel()
+            doing = tuple(self._doing.values())
+            for task in doing:
+                task.cancel()
+            await asyncio.gather(ticking, *doing, return_exceptions=True)
+            with contextlib.suppress(YamoriError):
+                self._flush()
+            await self.channel.close()
+        return self._end or Unreachable("the connection ended")
+
+    async def call(self, name: str, arguments: Any, *, timeout_s: float) -> Any:
+        """Ask the other side. Raises what it answers, Unreachable, TimedOut, Busy."""
+        number = self.wire.call(name, arguments, timeout_s=timeout_s, now=self._clock())
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        try:
+            self._flush()
+            return await answer
+        finally:
+            del self._asked[number]
+            self.wire.cancel(number)
+            with contextlib.suppress(YamoriError):
+                self._flush()
+
+    def hang_up(self, error: YamoriError) -> None:
+        """End the connection, saying why. ``run`` returns soon."""
+        self._heed(self.wire.close(error))
+        with contextlib.suppress(YamoriError):
+            self._flush()
+        # Whoever waits for bytes must wake up; the reader sees the end of its stream.
+        self.channel.wake()
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._heed(self.wire.tick(self._clock()))
+            try:
+                self._flush()
+            except YamoriError as error:
+                self._heed(self.wire.lost(error))
+            if self.wire.is_closed:
+                self.channel.wake()
+                return
+
+    async def _take(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Offered | Opened):
+                await self._greeted(self, event)
+            else:
+                self._heed([event])
+
+    def _heed(self, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case Called():
+                    self._doing[event.id] = asyncio.create_task(self._do(event))
+                case Cancelled():
+                    if (task := self._doing.get(event.id)) is not None:
+                        task.cancel()
+                case Answered():
+                    self._resolve(event.id, event.untrusted_value)
+                case Faulted():
+                    self._resolve(event.id, event.error)
+                case Closed():
+                    self._end = event.error
+
+    def _resolve(self, number: int, outcome: Any) -> None:
+        answer = self._asked.get(number)
+        if answer is None or answer.done():
+            return
+        if isinstance(outcome, YamoriError):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
+
+    async def _do(self, call: Called) -> None:
+        try:
+            self.wire.answer(call.id, await self._done(call))
+        except YamoriError as error:
+            self.wire.fault(call.id, error)
+        except Exception:
+            # The edge to what a call does: its defect is answered and logged, the connection goes on.
+            log.exception("call %s failed", call.name[:MOST_IN_LOG])
+            self.wire.fault(call.id, Defect())
+        finally:
+            self._doing.pop(call.id, None)
+        try:
+            self._flush()
+        except YamoriError as error:
+            self._heed(self.wire.lost(error))
+            self.channel.wake()
+
+    async def _done(self, call: Called) -> Any:
+        handler = self._handlers.get(call.name)
+        if handler is None:
+            raise NotFound("there is no such call here", subject=call.name)
+        try:
+            async with asyncio.timeout(call.timeout_s):
+                return await handler(call.untrusted_arguments)
+        except TimeoutError:
+            raise TimedOut(f"{call.name} took longer than {call.timeout_s:g} s") from None
+
+    def _flush(self) -> None:
+        data = self.wire.out()
+        if data:
+            self.channel.send(data)
