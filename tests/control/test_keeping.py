@@ -3,6 +3,8 @@
 import asyncio
 from datetime import UTC, datetime
 
+from tests.agent.halves import halves
+from yamori.capabilities.session import Session
 from yamori.control.facade import Contact
 from yamori.control.keeper import Keeper
 from yamori.drivers.simulator import Fault, SimulatorSession, World, WorldShape
@@ -39,7 +41,7 @@ class Desk:
                 await self.news.wait()
 
 
-def keeper(desk: Desk, session: SimulatorSession) -> Keeper:
+def keeper(desk: Desk, session: Session) -> Keeper:
     return Keeper(
         EndpointName("alpha"),
         "simulator",
@@ -70,6 +72,29 @@ async def test_an_outage_is_told_and_ends_by_itself() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert desk.contacts == [Contact.UP, Contact.DOWN, Contact.UP]
+
+
+async def test_usage_that_cannot_be_read_is_a_gap_and_no_outage() -> None:
+    world = World(WorldShape(hosts=1, vms_per_host=2))
+    native, agent, joined = halves(world)
+    desk = Desk()
+    kept = keeper(desk, joined)
+    task = asyncio.create_task(kept.run())
+    await desk.until(lambda: kept.contact is Contact.UP and kept.frame is not None)
+    agent.cut()
+    await desk.until(lambda: kept.gap is not None)
+    assert kept.contact is Contact.UP
+    assert kept.frame is None
+    assert len(kept.listing.vms) == 2
+    await desk.until(lambda: kept.support is not None and kept.support.provisional)
+    agent.mend()
+    await desk.until(lambda: kept.gap is None and kept.frame is not None)
+    await desk.until(lambda: kept.support is not None and not kept.support.provisional)
+    native.cut()
+    await desk.until(lambda: kept.contact is Contact.DOWN)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert kept.frame is None
 
 
 async def test_a_vm_that_somebody_defines_is_listed_after_the_change_is_heard() -> None:
@@ -104,9 +129,25 @@ async def test_a_drivers_defect_is_an_outage_of_its_endpoint_and_no_crash() -> N
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_one_failed_reading_does_not_stop_the_next() -> None:
+async def test_one_failed_reading_of_usage_is_told_and_does_not_stop_the_next() -> None:
     world = World(WorldShape(hosts=1, vms_per_host=1))
     world.faults.add(Fault(operation="usage.read", after=2, times=1, raises=Unreachable))
+    desk = Desk()
+    kept = keeper(desk, SimulatorSession(world, EndpointName("alpha")))
+    task = asyncio.create_task(kept.run())
+    await desk.until(lambda: kept.gap is not None)
+    assert kept.contact is Contact.UP
+    assert kept.frame is None, "a reading that failed is unknown, not the one before"
+    await desk.until(lambda: kept.gap is None and kept.frame is not None)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert desk.contacts == [Contact.UP, Contact.UP, Contact.UP], "both turns are told"
+
+
+async def test_one_failed_listing_does_not_stop_the_next() -> None:
+    world = World(WorldShape(hosts=1, vms_per_host=1))
+    world.faults.add(Fault(operation="usage.read", after=2, times=1, raises=Unreachable))
+    world.faults.add(Fault(operation="inventory.read", after=1, times=1, raises=Unreachable))
     desk = Desk()
     kept = keeper(desk, SimulatorSession(world, EndpointName("alpha")))
     task = asyncio.create_task(kept.run())

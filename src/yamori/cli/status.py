@@ -71,7 +71,7 @@ def _tell(told: dict[str, Any]) -> None:
                 wording.ago(e["since"]),
                 len(e["hosts"]),
                 wording.span(e["tick_s"]),
-                e["error"] or wording.NONE,
+                e["error"] or (f"usage unknown: {e['gap']}" if e.get("gap") else wording.NONE),
             )
             for e in told["endpoints"]
         ],

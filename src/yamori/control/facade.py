@@ -29,7 +29,10 @@ class Contact(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointView:
-    """One configured connection. ``error`` is the last one while it is not UP. ``tick_s``: last reading's cost."""
+    """One configured connection. ``error`` is the last one while it is not UP. ``tick_s``: last reading's cost.
+
+    ``gap``: why its usage is unknown though it is UP (the agent on its host is away, say).
+    """
 
     name: EndpointName
     driver: str
@@ -38,6 +41,7 @@ class EndpointView:
     error: str | None
     hosts: tuple[Host, ...]
     tick_s: float | None
+    gap: str | None = None
 
 
 class Standing(StrEnum):

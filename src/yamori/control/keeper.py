@@ -19,6 +19,10 @@ from yamori.model.support import Support
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+PROBE_EVERY_S = 60.0
+"""What an endpoint can do is asked again so often: hosts are patched, agents come and go."""
+PROBE_SOON_S = 3.0
+"""The same while a part of the endpoint could not be asked."""
 LIST_EVERY_S = 10.0
 """A full listing at least this often: events are hints and may be lost."""
 UNASKED = 2.0
@@ -52,6 +56,8 @@ class Keeper:
         self.first_contact = asyncio.Event()
         self.since = now()
         self.error: str | None = None
+        self.gap: str | None = None
+        """Why no usage is known of an endpoint that answers otherwise."""
         self.tick_cost_s: float | None = None
         self._tick_s = tick_s
         self._now = now
@@ -61,6 +67,7 @@ class Keeper:
         self._stale = True
         self._wanted = asyncio.Event()
         self._listed_at = float("-inf")
+        self._probed_at = float("-inf")
 
     def view(self) -> EndpointView:
         """Return how this endpoint stands."""
@@ -70,6 +77,7 @@ class Keeper:
             contact=self.contact,
             since=self.since,
             error=self.error,
+            gap=self.gap,
             hosts=self.listing.hosts,
             tick_s=self.tick_cost_s,
         )
@@ -112,20 +120,47 @@ class Keeper:
                 continue
 
     async def _read_once(self) -> None:
-        sensing = self.session.sensing
-        if self.support is None:
+        if self._needs_probing():
+            self._probed_at = time.monotonic()
             self.support = await self._bounded("probe", self.session.probe())
         if self._needs_listing():
-            self._stale = False
-            self._listed_at = time.monotonic()
-            self.listing = await self._bounded("listing", sensing.inventory.read())
-        if sensing.usage is not None:
-            self.frame = await self._bounded("usage", sensing.usage.read())
+            await self._list()
+        usage = self.session.sensing.usage
+        if usage is None:
+            self.frame = None
+            return
+        try:
+            self.frame = await self._bounded("usage", usage.read())
+        except YamoriError as error:
+            # Who reads usage need not be who lists VMs: it may be an agent. Only if both fail is the endpoint lost.
+            await self._list()
+            self._missing(str(error))
+        else:
+            self._missing(None)
             known = {vm.id for vm in self.listing.vms}
             if any(vm not in known for vm in self.frame.vms):
-                self._stale = False
-                self._listed_at = time.monotonic()
-                self.listing = await self._bounded("listing", sensing.inventory.read())
+                await self._list()
+
+    async def _list(self) -> None:
+        self._stale = False
+        self._listed_at = time.monotonic()
+        self.listing = await self._bounded("listing", self.session.sensing.inventory.read())
+
+    def _missing(self, gap: str | None) -> None:
+        """Note why there is no usage, or that there is. Either way the endpoint may do other things now."""
+        if (gap is None) != (self.gap is None):
+            self._probed_at = float("-inf")
+        if gap is not None:
+            self.frame = None
+        told, self.gap = self.gap, gap
+        if (told is None) != (gap is None) and self.contact is Contact.UP:
+            self._on_contact(self)
+
+    def _needs_probing(self) -> bool:
+        if self.support is None:
+            return True
+        every = PROBE_SOON_S if self.support.provisional else PROBE_EVERY_S
+        return time.monotonic() - self._probed_at >= every
 
     def _needs_listing(self) -> bool:
         return (
@@ -162,7 +197,7 @@ class Keeper:
             self._on_contact(self)
 
     def _lost(self, error: YamoriError) -> None:
-        self.frame = None
+        self.frame = self.gap = None
         self.error = str(error)
         # What was known stays listed, but is never reported as seen now; a probe is due after an outage,
         # because what answers then may be a newer version.

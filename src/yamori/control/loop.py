@@ -129,8 +129,10 @@ class Loop:
             if keeper.name in fresh and keeper.frame is not None:
                 frames.append(keeper.frame)
                 continue
-            why = keeper.error or (
-                "it reports no usage" if keeper.session.sensing.usage is None else "no reading yet"
+            why = (
+                keeper.error
+                or keeper.gap
+                or ("it reports no usage" if keeper.session.sensing.usage is None else "no reading yet")
             )
             hosts = [host.id for host in keeper.listing.hosts] or [HostId(keeper.name)]
             missing.update(dict.fromkeys(hosts, why))

@@ -26,7 +26,7 @@ class Notes:
 
     def contact(self, endpoint: EndpointView) -> None:
         """Tell that an endpoint was reached or lost."""
-        body = {"contact": endpoint.contact.value, "error": endpoint.error}
+        body = {"contact": endpoint.contact.value, "error": endpoint.error, "gap": endpoint.gap}
         self._events.tell(EventKind.ENDPOINT, endpoint.name, body)
 
     def drifted(self, vm: VMId, changes: tuple[str, ...]) -> None:

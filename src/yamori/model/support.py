@@ -49,8 +49,12 @@ FEATURES: tuple[str, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Support:
-    """What one endpoint can do, as probed. Every name of FEATURES is in ``cells``."""
+    """What one endpoint can do, as probed. Every name of FEATURES is in ``cells``.
+
+    ``provisional``: a part of the endpoint could not be asked this time; ask again soon.
+    """
 
     driver: str
     hypervisor: str
     cells: Mapping[str, Cell] = field(default_factory=dict)
+    provisional: bool = False

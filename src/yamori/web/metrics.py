@@ -65,11 +65,15 @@ class Scrape(Collector):
         tick = GaugeMetricFamily(
             "yamori_endpoint_tick_seconds", "What the last reading cost.", labels=["endpoint"]
         )
+        known = GaugeMetricFamily(
+            "yamori_endpoint_usage_known", "1 while usage of an endpoint's VMs is read.", labels=["endpoint"]
+        )
         for end in self.endpoints[:MOST_ENDPOINTS]:
+            known.add_metric([_label(end.name)], float(end.contact is Contact.UP and end.gap is None))
             up.add_metric([_label(end.name), _label(end.driver)], float(end.contact is Contact.UP))
             if end.tick_s is not None:
                 tick.add_metric([_label(end.name)], end.tick_s)
-        yield from (up, tick)
+        yield from (up, known, tick)
 
     def _fleet(self) -> Iterator[Metric]:
         counts: Counter[Standing] = Counter(standing_of(v) for v in self.vms)

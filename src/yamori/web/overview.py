@@ -48,6 +48,7 @@ class HostSummary:
     endpoint: EndpointName
     contact: Contact
     error: str | None
+    gap: str | None
     tick_s: float | None
     vms: int
     held: int
@@ -156,6 +157,7 @@ def _summary(key: Key, place: _Place, tiles: int) -> HostSummary:
         endpoint=key[0],
         contact=Contact.DOWN if end is None else end.contact,
         error=None if end is None else end.error,
+        gap=None if end is None else end.gap,
         tick_s=None if end is None else end.tick_s,
         vms=len(place.views),
         held=_held(place),

@@ -56,6 +56,7 @@ function host(place) {
         : h("span", { class: "muted small" }, about(place)),
       h("span", { class: "muted small end number" }, plural(place.vms, "VM"), place.tick_s !== null && ` · read in ${amount(place.tick_s, "seconds")}`)),
     down && h("p", { class: "muted" }, place.error ?? "No answer yet.", place.vms > 0 && " What is shown of its VMs is what was last seen."),
+    !down && place.gap && h("p", { class: "muted" }, mark("unknown", "usage unknown"), ` Usage unknown: ${place.gap}`),
     place.more > 0 && stack(place),
     place.tiles.length > 0 && h("ul", { class: "tiles" }, place.tiles.map(tile)),
     !down && !place.vms && empty("No VM here", "A VM that is defined on this host appears within one reading."),
