@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from yamori.agent.protocol.messages import HIGHEST, LOWEST, Hello, Welcome
+from yamori.agent.protocol.messages import HIGHEST, LOWEST, Hello
 from yamori.agent.protocol.wire import Event, Offered, Opened, Role, Wire
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
@@ -12,16 +12,12 @@ def hello(lowest: int = LOWEST, highest: int = HIGHEST) -> Hello:
     return Hello(lowest=lowest, highest=highest, software="9.9", clock="boot-1", monotonic=1.0, wall=WALL)
 
 
-def welcome(version: int = HIGHEST) -> Welcome:
-    return Welcome(version=version, software="9.9", wall=WALL)
-
-
 def pair(now: float = 0.0) -> tuple[Wire, Wire]:
     """Return agent and controller, greeted."""
     agent, controller = Wire(Role.AGENT, now=now, hello=hello()), Wire(Role.CONTROLLER, now=now)
     (offered,) = controller.receive(agent.out(), now)
     assert isinstance(offered, Offered)
-    controller.welcome(offered.hello, welcome())
+    controller.welcome(offered.hello, software="9.9", wall=WALL)
     (opened,) = agent.receive(controller.out(), now)
     assert isinstance(opened, Opened)
     return agent, controller

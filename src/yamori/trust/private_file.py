@@ -63,12 +63,9 @@ def keep_private(path: Path, make: Callable[[], str]) -> str:
     except NotFound:
         pass
     # Written aside and linked into place, so that a crash leaves no empty file and two makers agree on one.
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    aside = _aside(path)
     try:
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:  # noqa: PTH123
-            file.write(make() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _write(aside, make())
         with contextlib.suppress(FileExistsError):
             os.link(aside, path)
     except OSError as error:
@@ -76,3 +73,26 @@ def keep_private(path: Path, make: Callable[[], str]) -> str:
     finally:
         aside.unlink(missing_ok=True)
     return read_private(path)
+
+
+def replace_private(path: Path, text: str) -> None:
+    """Write a secret with mode 0600 in place of what was there: whole, or not at all. Raises Failed."""
+    aside = _aside(path)
+    try:
+        _write(aside, text)
+        aside.replace(path)
+    except OSError as error:
+        raise Failed(f"cannot be written: {error.strerror}", subject=str(path)) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
+def _write(path: Path, text: str) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:  # noqa: PTH123
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.agent.ends import hello, pair, pump, welcome
+from tests.agent.ends import hello, pair, pump
 from yamori.agent.protocol.frames import LARGEST, LARGEST_UNKNOWN, PROGRESS, Garbled, frame
 from yamori.agent.protocol.messages import HIGHEST, LOWEST, agreed
 from yamori.agent.protocol.wire import (
@@ -112,11 +112,8 @@ def test_the_highest_common_version_is_agreed_upon() -> None:
 
 def test_a_controller_that_chooses_a_version_nobody_offered_is_left() -> None:
     agent = Wire(Role.AGENT, now=0, hello=hello())
-    other = Wire(Role.CONTROLLER, now=0)
-    (offered,) = other.receive(agent.out(), 0)
-    assert isinstance(offered, Offered)
-    other.welcome(offered.hello, welcome(HIGHEST + 1))
-    assert isinstance(closing(agent.receive(other.out(), 0)).error, Conflict)
+    chosen = {"kind": "welcome", "version": HIGHEST + 1, "software": "9.9", "wall": "2026-01-01T00:00:00Z"}
+    assert isinstance(closing(send(agent, chosen)).error, Conflict)
 
 
 def test_a_greeting_of_a_later_version_may_have_members_that_are_not_known_here() -> None:

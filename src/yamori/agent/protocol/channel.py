@@ -25,7 +25,6 @@ class Channel:
         peer = writer.get_extra_info("peername")
         self.address = str(peer[0])[:64] if isinstance(peer, tuple) else "unknown"
         self._early = b""
-        self._over = False
         _hurry(writer)
 
     async def handshake(self) -> None:
@@ -46,7 +45,7 @@ class Channel:
         if self._early:
             early, self._early = self._early, b""
             return early
-        while not (self.tls.is_over or self._over):
+        while not self.tls.is_over:
             try:
                 plain = self.tls.receive(await self._read())
             finally:
@@ -74,11 +73,6 @@ class Channel:
                 while await self._reader.read(PORTION):
                     pass
         self._writer.transport.abort()
-
-    def wake(self) -> None:
-        """Make whoever waits in ``receive`` see the end."""
-        self._over = True
-        self._reader.feed_eof()
 
     async def _read(self) -> bytes:
         try:

@@ -1,7 +1,6 @@
 """Drives one wire over one channel: reads, sends, lets time pass, runs what is called, resolves what is asked."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -50,30 +49,26 @@ class Line:
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._doing: dict[int, asyncio.Task[None]] = {}
         self._end: YamoriError | None = None
+        self._over = asyncio.Event()
 
     async def run(self) -> YamoriError:
         """Work until the connection ends, and return why it did."""
-        ticking = asyncio.create_task(self._tick_forever())
+        over = asyncio.create_task(self._over.wait())
+        working = [asyncio.create_task(self._read_forever()), asyncio.create_task(self._tick_forever())]
         try:
             self._flush()
-            while not self.wire.is_closed:
-                data = await self.channel.receive()
-                if not data:
-                    raise Unreachable("the other side ended the connection")
-                await self._take(self.wire.receive(data, self._clock()))
-                self._flush()
-        except YamoriError as error:
-            await self._take(self.wire.lost(error))
+            await asyncio.wait([over, *working], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._take(self.wire.close(Unreachable("the other side stops")))
-            ticking.cancel()
-            doing = tuple(self._doing.values())
-            for task in doing:
-                task.cancel()
-            await asyncio.gather(ticking, *doing, return_exceptions=True)
-            with contextlib.suppress(YamoriError):
-                self._flush()
+            self._heed(self.wire.close(Unreachable("the other side stops")))
+            jobs = [over, *working, *self._doing.values()]
+            for job in jobs:
+                job.cancel()
+            ends = await asyncio.gather(*jobs, return_exceptions=True)
+            self._flush()
             await self.channel.close()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
         return self._end or Unreachable("the connection ended")
 
     async def call(self, name: str, arguments: Any, *, timeout_s: float) -> Any:
@@ -87,33 +82,35 @@ class Line:
         finally:
             del self._asked[number]
             self.wire.cancel(number)
-            with contextlib.suppress(YamoriError):
-                self._flush()
+            self._flush()
 
     def hang_up(self, error: YamoriError) -> None:
         """End the connection, saying why. ``run`` returns soon."""
         self._heed(self.wire.close(error))
-        with contextlib.suppress(YamoriError):
-            self._flush()
-        # Whoever waits for bytes must wake up; the reader sees the end of its stream.
-        self.channel.wake()
+        self._flush()
+
+    async def _read_forever(self) -> None:
+        try:
+            while data := await self.channel.receive():
+                await self._take(self.wire.receive(data, self._clock()))
+                self._flush()
+            self._heed(self.wire.lost(Unreachable("the other side ended the connection")))
+        except YamoriError as error:
+            self._heed(self.wire.lost(error))
 
     async def _tick_forever(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             self._heed(self.wire.tick(self._clock()))
-            try:
-                self._flush()
-            except YamoriError as error:
-                self._heed(self.wire.lost(error))
-            if self.wire.is_closed:
-                self.channel.wake()
-                return
+            self._flush()
 
     async def _take(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Offered | Opened):
-                await self._greeted(self, event)
+                try:
+                    await self._greeted(self, event)
+                except YamoriError as error:
+                    self._heed(self.wire.close(error))
             else:
                 self._heed([event])
 
@@ -131,6 +128,7 @@ class Line:
                     self._resolve(event.id, event.error)
                 case Closed():
                     self._end = event.error
+                    self._over.set()
 
     def _resolve(self, number: int, outcome: Any) -> None:
         answer = self._asked.get(number)
@@ -152,11 +150,7 @@ class Line:
             self.wire.fault(call.id, Defect())
         finally:
             self._doing.pop(call.id, None)
-        try:
-            self._flush()
-        except YamoriError as error:
-            self._heed(self.wire.lost(error))
-            self.channel.wake()
+        self._flush()
 
     async def _done(self, call: Called) -> Any:
         handler = self._handlers.get(call.name)
@@ -169,6 +163,8 @@ class Line:
             raise TimedOut(f"{call.name} took longer than {call.timeout_s:g} s") from None
 
     def _flush(self) -> None:
-        data = self.wire.out()
-        if data:
-            self.channel.send(data)
+        try:
+            if data := self.wire.out():
+                self.channel.send(data)
+        except YamoriError as error:
+            self._heed(self.wire.lost(error))

@@ -193,13 +193,16 @@ class Wire:
             self.cancel(number)
         return [Faulted(id=number, error=TimedOut()) for number in late_calls]
 
-    def welcome(self, hello: Hello, welcome: Welcome) -> None:
+    def welcome(self, hello: Hello, *, software: str, wall: datetime) -> None:
         """As the controller: open the connection to an agent that was offered."""
-        if self._state is not _State.OFFERED:
+        version = agreed(hello.lowest, hello.highest)
+        if self.is_closed:
+            raise Unreachable("the agent left before it was welcomed")
+        if self._state is not _State.OFFERED or version is None:
             raise Defect("nobody was offered")
-        self.version = agreed(hello.lowest, hello.highest)
+        self.version = version
         self._open()
-        self._send(welcome)
+        self._send(Welcome(version=version, software=software, wall=wall))
 
     def call(self, name: str, arguments: Any, *, timeout_s: float, now: float) -> int:
         """Ask for something; the event with the same id is the answer. Raises Unreachable, Busy."""

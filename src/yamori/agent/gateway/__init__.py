@@ -1,0 +1,1 @@
+"""The controller's end: where agents connect to, who they are, and what they are asked."""

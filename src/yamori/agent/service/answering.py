@@ -1,0 +1,94 @@
+"""What the controller may ask of this host, answered by the host's own session."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+from yamori.agent.protocol.calls import CallName, Nothing, OfVM, Pin, SetLimits, taken
+from yamori.agent.protocol.columns import pack
+from yamori.agent.protocol.line import Handler
+from yamori.capabilities.acting.limits import LimitsWriter
+from yamori.capabilities.session import Session
+from yamori.model.errors import Unsupported
+from yamori.model.ids import VMId
+from yamori.model.plain import to_plain
+
+
+class Answering:
+    """One handler for each call. ``clock`` names the monotonic clock of this machine."""
+
+    def __init__(self, session: Session, clock: str) -> None:
+        self._session = session
+        self._clock = clock
+        self._acting: set[asyncio.Task[None]] = set()
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return the handlers by the call's name."""
+        return {
+            CallName.PROBE.value: self._probe,
+            CallName.INVENTORY.value: self._inventory,
+            CallName.VM.value: self._vm,
+            CallName.USAGE.value: self._usage,
+            CallName.LIMITS.value: self._limits,
+            CallName.SET_LIMITS.value: self._set_limits,
+            CallName.PIN.value: self._pin,
+        }
+
+    async def settle(self) -> None:
+        """Wait until what was begun has ended."""
+        await asyncio.gather(*self._acting, return_exceptions=True)
+
+    async def _probe(self, untrusted_arguments: Any) -> Any:
+        taken(Nothing, untrusted_arguments)
+        return to_plain(await self._session.probe())
+
+    async def _inventory(self, untrusted_arguments: Any) -> Any:
+        taken(Nothing, untrusted_arguments)
+        return to_plain(await self._session.sensing.inventory.read())
+
+    async def _vm(self, untrusted_arguments: Any) -> Any:
+        wanted = taken(OfVM, untrusted_arguments)
+        return to_plain(await self._session.sensing.inventory.vm(VMId(wanted.vm)))
+
+    async def _usage(self, untrusted_arguments: Any) -> Any:
+        taken(Nothing, untrusted_arguments)
+        usage = self._session.sensing.usage
+        if usage is None:
+            raise Unsupported("usage", "the agent cannot read it on this host")
+        frame = await usage.read()
+        return pack(frame, clock=self._clock, monotonic=time.monotonic()).model_dump(mode="json")
+
+    async def _limits(self, untrusted_arguments: Any) -> Any:
+        wanted = taken(OfVM, untrusted_arguments)
+        reader = self._session.sensing.limits
+        if reader is None:
+            raise Unsupported("limits", "the agent cannot read them on this host", subject=wanted.vm)
+        return to_plain(await reader.read(VMId(wanted.vm)))
+
+    async def _set_limits(self, untrusted_arguments: Any) -> None:
+        wanted = taken(SetLimits, untrusted_arguments)
+        writer = self._writer(wanted.vm)
+        await self._whole(writer.set(VMId(wanted.vm), wanted.limits, lapse_s=wanted.lapse_s))
+
+    async def _pin(self, untrusted_arguments: Any) -> None:
+        wanted = taken(Pin, untrusted_arguments)
+        cpus = None if wanted.cpus is None else frozenset(wanted.cpus)
+        await self._whole(self._writer(wanted.vm).pin(VMId(wanted.vm), cpus))
+
+    def _writer(self, vm: str) -> LimitsWriter:
+        writer = self._session.acting.limits
+        if writer is None:
+            raise Unsupported("limits", "the agent cannot set them on this host", subject=vm)
+        return writer
+
+    async def _whole(self, act: Awaitable[None]) -> None:
+        """Carry out a change to its end, even if the controller is gone before: half a change is worse."""
+
+        async def work() -> None:
+            await act
+
+        task = asyncio.create_task(work())
+        self._acting.add(task)
+        task.add_done_callback(self._acting.discard)
+        await asyncio.shield(task)
