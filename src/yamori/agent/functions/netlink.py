@@ -1,0 +1,184 @@
+"""The kernel's rtnetlink: requests, attributes, network interfaces (rtnetlink(7), <linux/rtnetlink.h>)."""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from yamori.model.errors import Rejected, TimedOut
+
+REQUEST, ACK, DUMP = 0x01, 0x04, 0x300
+REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400
+NEW_LINK, DEL_LINK, GET_LINK = 16, 17, 18
+
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_LINK = struct.Struct("=BxHiII")
+_ERROR, _DONE = 2, 3
+_INTERRUPTED, _CAPPED, _EXPLAINED = 0x10, 0x100, 0x200
+_SOL_NETLINK, _EXT_ACK = 270, 11
+_TYPE_BITS = 0x3FFF
+_PATIENCE_S = 10.0
+_MOST_MESSAGES = 1_000_000
+_IFF_UP = 0x1
+_NAME, _ADDRESS, _MTU, _LINK_INFO, _ALIAS, _KIND = 3, 1, 4, 18, 20, 1
+_MESSAGE = 1
+"""NLMSGERR_ATTR_MSG: the kernel's own words about a refusal."""
+
+
+class KernelRefused(Rejected):
+    """The kernel refused a request."""
+
+    def __init__(self, number: int, words: str) -> None:
+        self.errno = number
+        super().__init__(words or os.strerror(number))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One network interface of this network namespace."""
+
+    index: int
+    name: str
+    kind: str
+    """What made it (``tun``, ``ifb``, ``veth``); empty for hardware and Xen's backends."""
+    address: bytes
+    mtu: int
+
+
+class Netlink:
+    """One rtnetlink socket in the network namespace of the calling thread. Blocking; for one thread."""
+
+    def __enter__(self) -> Self:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        self._socket.settimeout(_PATIENCE_S)
+        self._socket.bind((0, 0))
+        self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
+        self._sequence = 0
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def change(self, kind: int, flags: int, body: bytes) -> None:
+        """Send a request and wait for the kernel's word. Raises KernelRefused, TimedOut."""
+        for _ in self._exchange(kind, flags | REQUEST | ACK, body):
+            pass
+
+    def dump(self, kind: int, body: bytes) -> list[bytes]:
+        """Return the bodies of all objects of a kind; again if they changed in the middle."""
+        while True:
+            found: list[bytes] = []
+            torn = False
+            for flags, answer in self._exchange(kind, REQUEST | DUMP, body):
+                torn = torn or bool(flags & _INTERRUPTED)
+                found.append(answer)
+                if len(found) > _MOST_MESSAGES:
+                    raise KernelRefused(errno.EOVERFLOW, "more objects than can be")
+            if not torn:
+                return found
+
+    def _exchange(self, kind: int, flags: int, body: bytes) -> Iterator[tuple[int, bytes]]:
+        self._sequence += 1
+        self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
+        while True:
+            try:
+                packet = self._socket.recv(1 << 18)
+            except TimeoutError:
+                raise TimedOut("the kernel does not answer") from None
+            for answered, found, sequence, content in _messages(packet):
+                if sequence != self._sequence:
+                    continue
+                if answered == _ERROR:
+                    _raise_if_refused(found, content)
+                    return
+                if answered == _DONE:
+                    return
+                yield found, content
+
+
+def _messages(packet: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    at = 0
+    while at + _HEADER.size <= len(packet):
+        size, kind, flags, sequence, _ = _HEADER.unpack_from(packet, at)
+        if size < _HEADER.size or at + size > len(packet):
+            return
+        yield kind, flags, sequence, packet[at + _HEADER.size : at + size]
+        at += (size + 3) & ~3
+
+
+def _raise_if_refused(flags: int, content: bytes) -> None:
+    (number,) = struct.unpack_from("=i", content)
+    if number == 0:
+        return
+    words = ""
+    if flags & _EXPLAINED:
+        (size,) = struct.unpack_from("=I", content, 4)
+        start = 4 + (_HEADER.size if flags & _CAPPED else (size + 3) & ~3)
+        words = attributes(content[start:]).get(_MESSAGE, b"").rstrip(b"\0").decode("ascii", "replace")[:200]
+    raise KernelRefused(-number, words)
+
+
+def attribute(kind: int, content: bytes) -> bytes:
+    """Encode one attribute."""
+    size = _ATTRIBUTE.size + len(content)
+    return _ATTRIBUTE.pack(size, kind) + content + b"\0" * (-size % 4)
+
+
+def attributes(content: bytes) -> Mapping[int, bytes]:
+    """Decode a run of attributes; of a kind that comes twice, the last."""
+    found: dict[int, bytes] = {}
+    at = 0
+    while at + _ATTRIBUTE.size <= len(content):
+        size, kind = _ATTRIBUTE.unpack_from(content, at)
+        if size < _ATTRIBUTE.size or at + size > len(content):
+            break
+        found[kind & _TYPE_BITS] = content[at + _ATTRIBUTE.size : at + size]
+        at += (size + 3) & ~3
+    return found
+
+
+def text(content: bytes) -> str:
+    """Decode a name that ends with a zero byte."""
+    return content.partition(b"\0")[0].decode("utf-8", "replace")
+
+
+def links(netlink: Netlink) -> Mapping[int, Link]:
+    """List the interfaces of this namespace by their index."""
+    found: dict[int, Link] = {}
+    for body in netlink.dump(GET_LINK, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
+        index = _LINK.unpack_from(body)[2]
+        told = attributes(body[_LINK.size :])
+        found[index] = Link(
+            index=index,
+            name=text(told.get(_NAME, b"")),
+            kind=text(attributes(told.get(_LINK_INFO, b"")).get(_KIND, b"")),
+            address=told.get(_ADDRESS, b""),
+            mtu=int.from_bytes(told.get(_MTU, b"\0" * 4), "little"),
+        )
+    return found
+
+
+def make_link(netlink: Netlink, name: str, kind: str) -> None:
+    """Make an interface that is down. Raises KernelRefused."""
+    info = attribute(_LINK_INFO, attribute(_KIND, kind.encode()))
+    body = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + attribute(_NAME, name.encode() + b"\0") + info
+    netlink.change(NEW_LINK, CREATE | EXCLUSIVE, body)
+
+
+def start_link(netlink: Netlink, link: Link, *, mtu: int, alias: str) -> None:
+    """Switch an interface on, with a size and a remark for who lists interfaces. Raises KernelRefused."""
+    body = _LINK.pack(socket.AF_UNSPEC, 0, link.index, _IFF_UP, _IFF_UP)
+    body += attribute(_MTU, struct.pack("=I", mtu)) + attribute(_ALIAS, alias.encode()[:255])
+    netlink.change(NEW_LINK, 0, body)
+
+
+def remove_link(netlink: Netlink, index: int) -> None:
+    """Remove an interface. Raises KernelRefused."""
+    netlink.change(DEL_LINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0))
