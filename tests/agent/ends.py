@@ -9,7 +9,7 @@ WALL = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def hello(lowest: int = LOWEST, highest: int = HIGHEST) -> Hello:
-    return Hello(lowest=lowest, highest=highest, software="9.9", clock="boot-1", monotonic=1.0, wall=WALL)
+    return Hello(lowest=lowest, highest=highest, software="9.9", clock="boot-1", wall=WALL)
 
 
 def pair(now: float = 0.0) -> tuple[Wire, Wire]:

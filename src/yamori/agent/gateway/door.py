@@ -26,10 +26,10 @@ from yamori.trust.certificates import Certificate, read_certificate
 
 log = logging.getLogger(__name__)
 
-MOST_STRANGERS = 64
+MOST_STRANGERS = 128
 """Connections that have not said who they are, at once."""
 STOLEN = "if the host was not just started anew, revoke the agent and enrol it again"
-MOST_STRANGERS_OF_ONE = 16
+MOST_STRANGERS_OF_ONE = 32
 """The same from one address, so that one machine cannot keep all others out."""
 
 

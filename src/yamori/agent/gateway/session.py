@@ -76,7 +76,7 @@ class RemoteUsage:
     def _frame(self, untrusted_value: Any) -> UsageFrame:
         told = taken(Reading, untrusted_value)
         asking = self._asking
-        read_at = asking.post.clock.ours(told.clock, sent=told.monotonic, read=told.read_at, now=time.monotonic())
+        read_at = asking.post.clock.ours(told.clock, read=told.read_at, now=time.monotonic())
         return unpack(told, host=asking.host, read_at=read_at, wall=asking.now())
 
 

@@ -30,12 +30,11 @@ VMName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._:-]{0,127}$")]
 
 
 class Reading(BaseModel):
-    """One reading of one host. ``clock`` names the clock of ``monotonic`` (when it was sent) and ``read_at``."""
+    """One reading of one host. ``clock`` names the monotonic clock that ``read_at`` is told by."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     clock: Word
-    monotonic: Number
     read_at: Number
     vms: Annotated[tuple[VMName, ...], Field(max_length=MOST_VMS)]
     columns: Annotated[tuple[Word, ...], Field(max_length=MOST_COLUMNS)]
@@ -44,13 +43,12 @@ class Reading(BaseModel):
     host_values: Annotated[str, Field(max_length=1024)]
 
 
-def pack(frame: UsageFrame, *, clock: str, monotonic: float) -> Reading:
+def pack(frame: UsageFrame, *, clock: str) -> Reading:
     """Write a frame. Raises Invalid unless it is of exactly one host."""
     if len(frame.hosts) != 1:
         raise Invalid(f"an agent speaks for one host, not for {len(frame.hosts)}")
     return Reading(
         clock=clock,
-        monotonic=monotonic,
         read_at=float(frame.read_at[0]),
         vms=tuple(str(vm) for vm in frame.vms),
         columns=_NAMES,

@@ -59,7 +59,7 @@ class Line:
             self._flush()
             await asyncio.wait([over, *working], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._heed(self.wire.close(Unreachable("the other side stops")))
+            self._heed(self.wire.close(Unreachable(f"the {self.wire.role} stops")))
             jobs = [over, *working, *self._doing.values()]
             for job in jobs:
                 job.cancel()

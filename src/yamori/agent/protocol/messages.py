@@ -50,14 +50,13 @@ class Greeting(Message):
 
 
 class Hello(Greeting):
-    """The agent's first word. ``clock`` names the clock that ``monotonic`` is read from: a boot of the host."""
+    """The agent's first word. ``clock`` names its monotonic clock: a boot of its host."""
 
     kind: Literal["hello"] = "hello"
     lowest: Version
     highest: Version
     software: Word
     clock: Word
-    monotonic: Number
     wall: AwareDatetime
 
 

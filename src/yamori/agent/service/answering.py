@@ -1,7 +1,6 @@
 """What the controller may ask of this host, answered by the host's own session."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
@@ -57,7 +56,7 @@ class Answering:
         if usage is None:
             raise Unsupported("usage", "the agent cannot read it on this host")
         frame = await usage.read()
-        return pack(frame, clock=self._clock, monotonic=time.monotonic()).model_dump(mode="json")
+        return pack(frame, clock=self._clock).model_dump(mode="json")
 
     async def _limits(self, untrusted_arguments: Any) -> Any:
         wanted = taken(OfVM, untrusted_arguments)

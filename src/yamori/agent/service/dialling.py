@@ -116,7 +116,6 @@ class Dialling:
             highest=HIGHEST,
             software=__version__,
             clock=self._clock,
-            monotonic=time.monotonic(),
             wall=self._now(),
         )
         renewing: list[asyncio.Task[None]] = []
