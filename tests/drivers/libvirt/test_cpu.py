@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yamori.drivers.libvirt.cpu import cap_of, mask_for, pinning_of, settings_for_cap, shares_for
+from yamori.drivers.libvirt.pinning import mask_for, pinning_of
+from yamori.drivers.libvirt.quota import cap_of, settings_for_cap, shares_for
 from yamori.model.errors import Conflict, Invalid
 
 FREE = {

@@ -43,6 +43,9 @@ class FakeDomain:
     def jobStats(self) -> dict[str, int]:
         return self._job
 
+    def ID(self) -> int:
+        return 7
+
     def state(self) -> list[int]:
         return [libvirt.VIR_DOMAIN_RUNNING, 1]
 

@@ -29,7 +29,10 @@ def test_addresses_of_known_families_are_taken(uri: str) -> None:
     [
         ("", "unknown family"),
         ("http://host/", "unknown family"),
-        ("xen:///system", "unknown family"),
+        ("vbox:///session", "unknown family"),
+        ("xen+tcp://host/system", "xen.tcp is neither encrypted"),
+        ("xen+tls:///system", "needs a host"),
+        ("xen+tls://host/system?no_verify=1", "switches the check"),
         ("qemu+tcp://host/system", "neither encrypted"),
         ("qemu+ext://host/system?command=/bin/sh", "not supported"),
         ("qemu+ssh://host/system?command=/bin/sh", "starts a program"),

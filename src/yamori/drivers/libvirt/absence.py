@@ -9,7 +9,6 @@ from yamori.model.support import FEATURES
 
 _READ_ONLY = "the connection is read-only"
 _MOVES = ("migration.live", "migration.encrypted", "migration.copied_storage")
-_NO_LANDING = "not set up: moves are always encrypted, migrate_to says that QEMU's certificates for it are there"
 _NO_ADDRESS = "other hosts cannot reach this one: migrate_to.uri is not set"
 _NO_EXPIRY = "libvirt holds a limit until somebody lifts it: the host agent ends those that it sets"
 _ACTING = ("power", "limits.", "migration.")
@@ -48,7 +47,7 @@ def _of_moves(settings: LibvirtSettings) -> dict[str, str]:
     given = settings.migrate_to
     if not settings.dialect.moves or (given is not None and (given.uri is not None or not settings.same_machine)):
         return {}
-    return dict.fromkeys(_MOVES, _NO_LANDING if given is None else _NO_ADDRESS)
+    return dict.fromkeys(_MOVES, settings.dialect.no_landing if given is None else _NO_ADDRESS)
 
 
 def _of_shaping(settings: LibvirtSettings) -> dict[str, str]:

@@ -20,6 +20,9 @@ _UNBOUNDED_KIB = 9_007_199_254_740_991
 """VIR_DOMAIN_MEMORY_PARAM_UNLIMITED of libvirt.h, which libvirt-python does not carry."""
 _LEAST = 64 << 20
 """Bytes. QEMU itself needs about so much; below it the VM would only page."""
+_HELD_KIB = 2
+"""Index of the memory that the VM holds in what virDomainGetInfo tells."""
+_WHOLE = 0.98
 
 
 def read(found: Definition) -> float | None:
@@ -30,8 +33,25 @@ def read(found: Definition) -> float | None:
     return float(min(holding)) if holding else None
 
 
-def plan(handle: Any, found: Definition, limits: Mapping[LimitKind, float | None]) -> list[Callable[[], None]]:
-    """Return the calls that set the limit. Raises Unsupported, Invalid before anything is changed."""
+def read_from_hypervisor(handle: Any, found: Definition) -> float | None:
+    """The same where no event tells libvirt's definition of the guest's progress (Xen), bytes.
+
+    The target is what was asked through libvirt; what the guest holds may be bound by another hand as well. A
+    guest without limit may hold a little less than all, since the hypervisor keeps a few pages of it.
+    """
+    holds = min(int(handle.info()[_HELD_KIB]) * 1024, found.memory_max_bytes)
+    if found.memory_bytes < found.memory_max_bytes:
+        return float(max(found.memory_bytes, holds))
+    return float(holds) if holds < found.memory_max_bytes * _WHOLE else None
+
+
+def plan(
+    handle: Any, found: Definition, limits: Mapping[LimitKind, float | None], *, least: int = _LEAST
+) -> list[Callable[[], object]]:
+    """Return the calls that set the limit. Raises Unsupported, Invalid (below ``least`` bytes) before anything
+
+    is changed.
+    """
     if LimitKind.MEMORY not in limits:
         return []
     value = limits[LimitKind.MEMORY]
@@ -40,12 +60,12 @@ def plan(handle: Any, found: Definition, limits: Mapping[LimitKind, float | None
             "limits.memory", "the VM has no balloon and its memory cannot be paged", subject=found.id
         )
     asked = found.memory_max_bytes if value is None else int(value)
-    if not _LEAST <= asked <= found.memory_max_bytes:
+    if not least <= asked <= found.memory_max_bytes:
         raise Invalid(
-            f"{asked} B of memory: from {_LEAST} B to the VM's {found.memory_max_bytes} B make sense",
+            f"{asked} B of memory: from {least} B to the VM's {found.memory_max_bytes} B make sense",
             subject=found.id,
         )
-    calls: list[Callable[[], None]] = []
+    calls: list[Callable[[], object]] = []
     if found.balloon:
         calls.append(lambda: handle.setMemoryFlags(asked // 1024, _LIVE))
     bound = _UNBOUNDED_KIB if value is None else asked // 1024

@@ -78,6 +78,11 @@ class LibvirtChanges:
         """Whether this VM was seen to leave by a move, and not to come back."""
         return vm in self._departed
 
+    def reconfigured_by_us(self, vm: VMId) -> None:
+        """Tell a change of ours where the family's libvirt tells no such thing; what others do is seen later."""
+        if not self._connection.settings.dialect.tells_tuning:
+            self._tell(Change(vm=vm, host=self._host, kind=ChangeKind.RECONFIGURED, at=datetime.now(UTC)))
+
     def _attach(self, link: Any) -> None:
         """Register for events; runs in a worker thread. What a family does not tell is left out."""
         ids = [link.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None)]

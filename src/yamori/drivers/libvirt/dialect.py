@@ -8,20 +8,32 @@ from dataclasses import dataclass, field
 class Dialect:
     """One family as libvirt shows it.
 
-    ``bulk_stats``: one call reads the counters of all VMs. ``remote``: a daemon answers, so the link needs
-    keep-alive. ``moves``: VMs can migrate encrypted from host to host. ``absent`` names features that this
-    family never has, with the reason that the support matrix gives; what is not in there is probed.
+    ``transports``: how its daemon may be reached. ``bulk_stats``: one call reads the counters of all VMs.
+    ``remote``: a daemon answers, so the link needs keep-alive. ``tells_tuning``: an event follows when limits or
+    memory are changed. ``version_parts``: how much of the version number libvirt really knows.
+    ``least_memory_bytes``: a VM is never held to less. ``moves``: VMs can migrate encrypted from host to host;
+    ``no_landing`` says what is missing where that is not set up. ``absent`` names features that this family
+    never has, with the reason that the support matrix gives; what is not in there is probed.
     """
 
     family: str
     hypervisor: str
+    transports: tuple[str, ...] = ("", "unix", "tls", "ssh")
     bulk_stats: bool = True
     remote: bool = True
+    tells_tuning: bool = True
+    version_parts: int = 3
+    least_memory_bytes: int = 64 << 20
     moves: bool = True
+    no_landing: str = ""
     absent: Mapping[str, str] = field(default_factory=dict)
 
 
-QEMU = Dialect(family="qemu", hypervisor="QEMU")
+QEMU = Dialect(
+    family="qemu",
+    hypervisor="QEMU",
+    no_landing="not set up: moves are always encrypted, migrate_to says that QEMU's certificates for it are there",
+)
 
 _NO_COUNTERS = "libvirt's built-in test driver counts nothing"
 _NO_EFFECT = "libvirt's built-in test driver accepts the setting and forgets it"
@@ -31,6 +43,7 @@ _NO_MOVES = "libvirt's built-in test driver cannot migrate"
 TEST = Dialect(
     family="test",
     hypervisor="libvirt test driver",
+    transports=("",),
     remote=False,
     moves=False,
     absent={
@@ -49,4 +62,31 @@ TEST = Dialect(
     },
 )
 
-DIALECTS: Mapping[str, Dialect] = {dialect.family: dialect for dialect in (QEMU, TEST)}
+_NOT_COUNTED = "libvirt's Xen driver counts nothing in bulk: Yamori's host agent does"
+_NOT_LIMITED = "libvirt's Xen driver has no such limit: Yamori's host agent sets it in Dom0"
+_NOT_COPIED = "libvirt's Xen driver copies no disks: both hosts must reach the same ones"
+
+XEN = Dialect(
+    family="xen",
+    hypervisor="Xen",
+    bulk_stats=False,
+    tells_tuning=False,
+    version_parts=2,
+    least_memory_bytes=32 << 20,
+    no_landing="not set up: moves go from libvirtd to libvirtd over TLS, migrate_to says that the certificates "
+    "for it are there",
+    absent={
+        "usage": _NOT_COUNTED,
+        "usage.cpu_delay": _NOT_COUNTED,
+        "usage.memory_resident": _NOT_COUNTED,
+        "usage.disk_latency": _NOT_COUNTED,
+        "usage.net_drops": _NOT_COUNTED,
+        "limits.disk_iops": _NOT_LIMITED,
+        "limits.disk_bandwidth": _NOT_LIMITED,
+        "limits.net_in": _NOT_LIMITED,
+        "limits.net_out": _NOT_LIMITED,
+        "migration.copied_storage": _NOT_COPIED,
+    },
+)
+
+DIALECTS: Mapping[str, Dialect] = {dialect.family: dialect for dialect in (QEMU, TEST, XEN)}

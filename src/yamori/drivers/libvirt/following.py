@@ -9,7 +9,7 @@ import libvirt
 
 from yamori.drivers.libvirt.changes import LibvirtChanges
 from yamori.drivers.libvirt.connection import Connection
-from yamori.drivers.libvirt.inventory import find, read_definition
+from yamori.drivers.libvirt.listing import find, read_definition
 from yamori.drivers.libvirt.moves import Move, is_outgoing, progress_of
 from yamori.drivers.libvirt.translate import MOVE_NAMESPACE
 from yamori.drivers.libvirt.words import clean

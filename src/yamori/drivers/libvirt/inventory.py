@@ -1,6 +1,7 @@
-"""Which VMs there are: one bulk call for names and states; definitions are read when they may have changed."""
+"""Which VMs there are: names and states by few calls; definitions are read when they may have changed."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,20 +9,13 @@ import libvirt
 
 from yamori.capabilities.sensing.inventory import Listing
 from yamori.drivers.libvirt.connection import Connection
-from yamori.drivers.libvirt.translate import (
-    Definition,
-    definition,
-    labels_for,
-    may_be_changing_hosts,
-    state,
-    version,
-    vm_id,
-)
+from yamori.drivers.libvirt.listing import Seen, find, read_definition, settled
+from yamori.drivers.libvirt.translate import Definition, labels_for, version
 from yamori.drivers.libvirt.words import clean
-from yamori.model.errors import Invalid, NotFound
+from yamori.model.errors import Invalid
 from yamori.model.host import Host
 from yamori.model.ids import HostId, VMId
-from yamori.model.vm import VM, PowerState
+from yamori.model.vm import VM
 
 _FRESH_SECONDS = 30.0
 """A definition that no event has touched is read again after this time: not every change has its event."""
@@ -35,22 +29,13 @@ class _Known:
     read_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """One domain of a bulk reading, before its definition is looked at."""
-
-    handle: Any
-    id: VMId
-    name: str
-    state: PowerState
-
-
 class LibvirtInventory:
-    """Hosts and VMs of one endpoint."""
+    """Hosts and VMs of one endpoint. ``all_domains`` lists the domains in the family's way."""
 
-    def __init__(self, connection: Connection, host: HostId) -> None:
+    def __init__(self, connection: Connection, host: HostId, all_domains: Callable[[Any], list[Seen]]) -> None:
         self._connection = connection
         self._host = host
+        self._all_domains = all_domains
         self._known: dict[VMId, _Known] = {}
         self._forgotten = 0
 
@@ -84,7 +69,7 @@ class LibvirtInventory:
     def _list(self, link: Any) -> Listing:
         incomplete: list[str] = []
         vms: list[VM] = []
-        seen = all_domains(link, bulk=self._connection.settings.dialect.bulk_stats)
+        seen = self._all_domains(link)
         for domain in seen:
             try:
                 vms.append(self._translated(domain))
@@ -105,7 +90,7 @@ class LibvirtInventory:
     def _one(self, handle: Any) -> VM:
         code, reason = handle.state()[:2]
         seen = Seen(
-            handle=handle, id=VMId(handle.UUIDString()), name=handle.name(), state=_settled(handle, code, reason)
+            handle=handle, id=VMId(handle.UUIDString()), name=handle.name(), state=settled(handle, code, reason)
         )
         return self._translated(seen)
 
@@ -153,71 +138,11 @@ class LibvirtInventory:
             id=self._host,
             name=clean(link.getHostname(), 255) or self._host,
             hypervisor=settings.dialect.hypervisor,
-            hypervisor_version=version(link.getVersion()),
+            hypervisor_version=version(link.getVersion(), parts=settings.dialect.version_parts),
             cpus=int(settings.capacity.cpus or node[2]),
             memory_bytes=settings.capacity.memory_bytes or memory_total(link, node),
             site=settings.site,
         )
-
-
-def all_domains(link: Any, *, bulk: bool) -> list[Seen]:
-    """All domains with their states; in one call where the family has it."""
-    if bulk:
-        flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-        rows = link.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, flags)
-        return _seen((handle, s.get("state.state"), s.get("state.reason")) for handle, s in rows)
-    return _seen((handle, *_state_of(handle)) for handle in link.listAllDomains())
-
-
-def _seen(rows: Any) -> list[Seen]:
-    found = []
-    for handle, code, reason in rows:
-        vm = vm_id(handle.UUIDString())
-        if vm is not None:
-            found.append(Seen(handle=handle, id=vm, name=handle.name(), state=_settled(handle, code, reason)))
-    return found
-
-
-def _settled(handle: Any, code: int | None, reason: int | None) -> PowerState:
-    """The state; of a VM that a move may have stopped, ask which side of the move this is."""
-    if not may_be_changing_hosts(code, reason):
-        return state(code, reason)
-    try:
-        return PowerState.INCOMING if is_arriving(handle) else PowerState.PAUSED
-    except libvirt.libvirtError:
-        return PowerState.UNKNOWN
-
-
-def is_arriving(handle: Any) -> bool:
-    """Whether an active domain is the receiving side of a move: libvirt refuses to tell such a side's progress."""
-    try:
-        job = handle.jobStats()
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_OPERATION_UNSUPPORTED:
-            return True
-        raise
-    return bool(job.get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN)
-
-
-def _state_of(handle: Any) -> tuple[int | None, int | None]:
-    try:
-        code, reason = handle.state()[:2]
-    except libvirt.libvirtError:
-        return None, None
-    return code, reason
-
-
-def find(link: Any, vm: VMId) -> Any:
-    """Look one domain up. Raises NotFound for what is no id, libvirtError otherwise."""
-    known = vm_id(vm)
-    if known is None:
-        raise NotFound("there is no such VM", subject=vm)
-    return link.lookupByUUIDString(known)
-
-
-def read_definition(handle: Any, shared_paths: tuple[str, ...]) -> Definition:
-    """Read one domain's present definition, without its secrets."""
-    return definition(handle.XMLDesc(0), shared_paths=shared_paths)
 
 
 def memory_total(link: Any, node: Any) -> int | None:

@@ -13,7 +13,7 @@ import libvirt
 from yamori.drivers.libvirt.absence import Absences
 from yamori.drivers.libvirt.connection import Connection
 from yamori.drivers.libvirt.following import POLL_SECONDS, Moves
-from yamori.drivers.libvirt.inventory import find, is_arriving
+from yamori.drivers.libvirt.listing import find, is_arriving
 from yamori.drivers.libvirt.moves import Move, perform, prepare
 from yamori.model.errors import (
     Conflict,

@@ -8,7 +8,7 @@ from xml.sax.saxutils import quoteattr
 
 import libvirt
 
-from yamori.drivers.libvirt.inventory import find, read_definition
+from yamori.drivers.libvirt.listing import find, read_definition
 from yamori.drivers.libvirt.translate import MOVE_NAMESPACE, Definition, DiskDefinition
 from yamori.model.errors import Conflict, Invalid, YamoriError
 from yamori.model.ids import VMId

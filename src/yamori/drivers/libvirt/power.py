@@ -6,7 +6,7 @@ from typing import Any
 import libvirt
 
 from yamori.drivers.libvirt.connection import Connection
-from yamori.drivers.libvirt.inventory import find
+from yamori.drivers.libvirt.listing import find
 from yamori.drivers.libvirt.translate import state
 from yamori.model.errors import Conflict
 from yamori.model.ids import VMId
@@ -18,10 +18,11 @@ _OFF = frozenset({PowerState.STOPPED})
 
 
 class LibvirtPower:
-    """Power of one endpoint's VMs."""
+    """Power of one endpoint's VMs. ``reset`` restarts a running domain in the family's way."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, reset: Callable[[Any], object]) -> None:
         self._connection = connection
+        self._reset = reset
 
     async def start(self, vm: VMId) -> None:
         """Run a stopped VM."""
@@ -47,7 +48,7 @@ class LibvirtPower:
     async def reset(self, vm: VMId) -> None:
         """Restart as by the reset button."""
         live = frozenset({PowerState.RUNNING, PowerState.PAUSED})
-        await self._do(vm, "reset", since=live, already=frozenset(), act=lambda d: d.reset())
+        await self._do(vm, "reset", since=live, already=frozenset(), act=self._reset)
 
     async def _do(
         self,

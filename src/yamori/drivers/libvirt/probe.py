@@ -1,6 +1,7 @@
 """What an endpoint can do: looked at, never assumed, and without changing anything."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import libvirt
@@ -8,13 +9,15 @@ import libvirt
 from yamori.drivers.libvirt.absence import Absences
 from yamori.drivers.libvirt.connection import Connection
 from yamori.drivers.libvirt.failure import text_of
-from yamori.drivers.libvirt.inventory import read_definition
-from yamori.drivers.libvirt.limits import Subject, scheduler_of, weight_of_one, why_not_pinned
+from yamori.drivers.libvirt.families import Family
+from yamori.drivers.libvirt.listing import read_definition
 from yamori.drivers.libvirt.markup import parse
+from yamori.drivers.libvirt.subject import Subject
 from yamori.drivers.libvirt.translate import version
 from yamori.drivers.libvirt.usage import FLAGS, GROUPS
 from yamori.model.errors import Invalid, YamoriError
 from yamori.model.support import FEATURES, Cell, Level, Support
+from yamori.model.vm import PowerState
 
 _NATIVE = Cell(level=Level.NATIVE)
 _MOVES = ("migration.live", "migration.encrypted", "migration.copied_storage")
@@ -29,13 +32,15 @@ _COUNTERS = {
 _NET_UNKNOWN = (
     "libvirt cannot be asked whether the host's kernel has sch_sfq, cls_fw and act_police; the first attempt shows"
 )
+_NO_TUNING = "of limits and memory only our own changes are told: what others set is seen at the next full reading"
 
 
 class Probe:
     """Fills the matrix's column of one endpoint."""
 
-    def __init__(self, connection: Connection, absences: Absences) -> None:
+    def __init__(self, connection: Connection, family: Family, absences: Absences) -> None:
         self._connection = connection
+        self._family = family
         self._absences = absences
         self._seen: set[str] = set()
 
@@ -44,59 +49,75 @@ class Probe:
         return await self._connection.call(self._look, capability="probe")
 
     def _look(self, link: Any) -> Support:
-        rows = link.getAllDomainStats(GROUPS, FLAGS)
-        subjects = _subjects(rows)
-        found: dict[str, Cell] = {
-            "inventory": _NATIVE,
-            "changes": _NATIVE,
-            "usage": _NATIVE,
-            "power": _NATIVE,
-            **{feature: _counted(feature, [stats for _, stats in rows]) for feature in _COUNTERS},
-            **self._limits(subjects),
-            **dict.fromkeys(_MOVES, _live_migration(link)),
+        dialect = self._connection.settings.dialect
+        rows = link.getAllDomainStats(GROUPS, FLAGS) if dialect.bulk_stats else []
+        subjects = _subjects(_handles(rows) if dialect.bulk_stats else self._running(link))
+        tell: dict[str, Callable[[], Cell]] = {
+            **{f: partial(_counted, f, [stats for _, stats in rows]) for f in _COUNTERS},
+            **self._limits(link, subjects),
+            **dict.fromkeys(_MOVES, partial(_live_migration, link)),
         }
+        cells = {feature: self._cell(feature, tell.get(feature)) for feature in FEATURES}
         for feature in _COUNTERS:  # a VM that is busy now tells less than it did before
-            if found[feature] == _NATIVE:
+            if cells[feature] == _NATIVE:
                 self._seen.add(feature)
             elif feature in self._seen:
-                found[feature] = _NATIVE
-        cells = {}
-        for feature in FEATURES:
-            why = self._absences.why(feature)
-            cells[feature] = found[feature] if why is None else Cell(level=Level.NONE, reason=why)
-        dialect = self._connection.settings.dialect
+                cells[feature] = _NATIVE
         return Support(
             driver="libvirt",
-            hypervisor=f"{dialect.hypervisor} {version(link.getVersion())}",
+            hypervisor=f"{dialect.hypervisor} {version(link.getVersion(), parts=dialect.version_parts)}",
             cells=cells,
         )
 
-    def _limits(self, subjects: list[Subject]) -> Mapping[str, Cell]:
-        configured = self._connection.settings.cpu_weight_of_one
-        shaping = _seen_shaping(subjects)
+    def _cell(self, feature: str, tell: Callable[[], Cell] | None) -> Cell:
+        why = self._absences.why(feature)
+        if why is not None:
+            return Cell(level=Level.NONE, reason=why)
+        if tell is not None:
+            return tell()
+        if feature == "changes" and not self._connection.settings.dialect.tells_tuning:
+            return Cell(level=Level.NATIVE, reason=_NO_TUNING)
+        return _NATIVE
+
+    def _running(self, link: Any) -> list[Any]:
+        return [seen.handle for seen in self._family.all_domains(link) if seen.state is PowerState.RUNNING]
+
+    def _limits(self, link: Any, subjects: list[Subject]) -> Mapping[str, Callable[[], Cell]]:
+        cpu, pins = self._family.cpu, self._family.pins
+        shaping = partial(_seen_shaping, subjects) if self._connection.settings.dialect.remote else lambda: _NATIVE
+        looks: Mapping[str, Callable[[Subject], object]] = {
+            "limits.cpu_cap": lambda s: _answers(cpu.cap, s),
+            "limits.cpu_weight": lambda s: _answers(cpu.weight, s),
+            "limits.cpu_pinning": lambda s: pins.why_not(link, s),
+            "limits.memory": lambda s: None if s.definition.balloon else "none of the VMs looked at has a balloon",
+            "limits.disk_iops": lambda s: _has_disk_limit(s, "total_iops_sec"),
+            "limits.disk_bandwidth": lambda s: _has_disk_limit(s, "total_bytes_sec"),
+        }
         return {
-            "limits.cpu_cap": _tried(subjects, _has_quota),
-            "limits.cpu_weight": _tried(subjects, lambda s: _has_weight(s, configured)),
-            "limits.cpu_pinning": _tried(subjects, lambda s: why_not_pinned(s.handle)),
-            "limits.memory": _tried(
-                subjects, lambda s: None if s.definition.balloon else "none of the VMs looked at has a balloon"
-            ),
-            "limits.disk_iops": _tried(subjects, lambda s: _has_disk_limit(s, "total_iops_sec")),
-            "limits.disk_bandwidth": _tried(subjects, lambda s: _has_disk_limit(s, "total_bytes_sec")),
-            "limits.net_in": shaping if self._connection.settings.dialect.remote else _NATIVE,
-            "limits.net_out": shaping if self._connection.settings.dialect.remote else _NATIVE,
+            **{feature: partial(_tried, subjects, look) for feature, look in looks.items()},
+            "limits.net_in": shaping,
+            "limits.net_out": shaping,
         }
 
 
-def _subjects(rows: list[tuple[Any, Any]]) -> list[Subject]:
+def _handles(rows: list[tuple[Any, Any]]) -> list[Any]:
+    return [handle for handle, stats in rows if stats.get("state.state") == libvirt.VIR_DOMAIN_RUNNING]
+
+
+def _subjects(handles: list[Any]) -> list[Subject]:
     subjects: list[Subject] = []
-    for handle, stats in rows:
-        if stats.get("state.state") == libvirt.VIR_DOMAIN_RUNNING and len(subjects) < _MOST_LOOKED_AT:
+    for handle in handles:
+        if len(subjects) < _MOST_LOOKED_AT:
             try:
                 subjects.append(Subject(handle=handle, definition=read_definition(handle, ())))
             except (Invalid, libvirt.libvirtError):
                 continue  # it vanished, or its definition is odd: look at others
     return subjects
+
+
+def _answers(read: Callable[[Subject], float | None], subject: Subject) -> None:
+    """Whatever it answers, it can be asked."""
+    read(subject)
 
 
 def _counted(feature: str, rows: list[Mapping[str, Any]]) -> Cell:
@@ -106,32 +127,20 @@ def _counted(feature: str, rows: list[Mapping[str, Any]]) -> Cell:
     return Cell(level=Level.NONE if rows else Level.UNKNOWN, reason=why if rows else _NOBODY)
 
 
-def _tried(subjects: list[Subject], look: Callable[[Subject], str | None]) -> Cell:
+def _tried(subjects: list[Subject], look: Callable[[Subject], object]) -> Cell:
     """NATIVE if one of the VMs shows it; else NONE with the last reason; UNKNOWN without any VM."""
     reason = _NOBODY
     for subject in subjects:
         try:
-            why_not = look(subject)
+            why_not: object = look(subject)
         except libvirt.libvirtError as error:
             why_not = text_of(error)
         except YamoriError as error:
             why_not = error.message
         if why_not is None:
             return _NATIVE
-        reason = why_not
+        reason = str(why_not)
     return Cell(level=Level.NONE if subjects else Level.UNKNOWN, reason=reason)
-
-
-def _has_quota(subject: Subject) -> str | None:
-    return None if "vcpu_quota" in scheduler_of(subject) else "the hypervisor knows no quota"
-
-
-def _has_weight(subject: Subject, configured: int | None) -> str | None:
-    scheduler = scheduler_of(subject)
-    if "cpu_shares" not in scheduler:
-        return "the hypervisor knows no shares"
-    weight_of_one(subject, scheduler, configured)
-    return None
 
 
 def _has_disk_limit(subject: Subject, parameter: str) -> str | None:

@@ -4,6 +4,7 @@ from yamori.capabilities.session import Acting, Sensing
 from yamori.drivers.libvirt.absence import Absences
 from yamori.drivers.libvirt.changes import LibvirtChanges
 from yamori.drivers.libvirt.connection import Connection
+from yamori.drivers.libvirt.families import family_of
 from yamori.drivers.libvirt.following import Moves
 from yamori.drivers.libvirt.inventory import LibvirtInventory
 from yamori.drivers.libvirt.limits import LibvirtLimitsReader, LibvirtLimitsWriter
@@ -21,23 +22,25 @@ class LibvirtSession:
 
     def __init__(self, endpoint: EndpointName, settings: LibvirtSettings) -> None:
         host = HostId(endpoint)
-        absences = Absences(settings)
+        absences, family = Absences(settings), family_of(settings)
         self._connection = Connection(endpoint, settings)
-        inventory = LibvirtInventory(self._connection, host)
+        inventory = LibvirtInventory(self._connection, host, family.all_domains)
         changes = LibvirtChanges(self._connection, host, inventory.forget)
-        self._probe = Probe(self._connection, absences)
+        self._probe = Probe(self._connection, family, absences)
         self._moves = Moves(self._connection, changes)
         may_act = not settings.read_only
         self._sensing = Sensing(
             inventory=inventory,
             changes=None if absences.why("changes") else changes,
             usage=None if absences.why("usage") else LibvirtUsage(self._connection, host),
-            limits=LibvirtLimitsReader(self._connection, absences.given),
+            limits=LibvirtLimitsReader(self._connection, family, absences.given),
             migration=None if absences.why("migration.live") else LibvirtMigrationWatch(self._moves),
         )
         self._acting = Acting(
-            power=LibvirtPower(self._connection) if may_act and not absences.why("power") else None,
-            limits=LibvirtLimitsWriter(self._connection, absences.why, absences.learn)
+            power=LibvirtPower(self._connection, family.reset) if may_act and not absences.why("power") else None,
+            limits=LibvirtLimitsWriter(
+                self._connection, family, absences.why, absences.learn, changes.reconfigured_by_us
+            )
             if may_act and not absences.all_of("limits")
             else None,
             migration=LibvirtMigration(self._connection, host, self._moves, absences)

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from yamori.drivers.libvirt.dialect import DIALECTS, Dialect
 from yamori.model.support import FEATURES
 
-_TRANSPORTS = {"qemu": ("", "unix", "tls", "ssh"), "test": ("",)}
 _PARAMETERS = frozenset(
     {
         "keyfile",
@@ -88,7 +87,7 @@ class LibvirtSettings(BaseModel):
     uri: str = Field(max_length=2048)
     """libvirt address, as in ``qemu+tls://host/system`` (libvirt: "Connection URIs")."""
     pki: Path | None = None
-    """Folder with cacert.pem, clientcert.pem and clientkey.pem for ``qemu+tls``."""
+    """Folder with cacert.pem, clientcert.pem and clientkey.pem for ``qemu+tls`` and ``xen+tls``."""
     site: str | None = Field(default=None, max_length=128)
     """Name of the place, shown with the host."""
     read_only: bool = False
@@ -128,8 +127,8 @@ class LibvirtSettings(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.pki is not None and urlsplit(self.uri).scheme != "qemu+tls":
-            raise ValueError("pki is only for qemu+tls addresses")
+        if self.pki is not None and not urlsplit(self.uri).scheme.endswith("+tls"):
+            raise ValueError("pki is only for addresses with +tls, as qemu+tls and xen+tls")
         if self.pki is not None and "pkipath" in dict(parse_qsl(urlsplit(self.uri).query)):
             raise ValueError("give the certificates' folder either in pki or in the address, not in both")
         return self
@@ -178,8 +177,8 @@ def dialect_of(uri: str) -> Dialect:
     if family not in DIALECTS:
         raise ValueError(f"unknown family {family!r}: an address begins with one of {', '.join(sorted(DIALECTS))}")
     if transport == "tcp":
-        raise ValueError("qemu+tcp is neither encrypted nor authenticated: use qemu+tls or qemu+ssh")
-    if transport not in _TRANSPORTS[family]:
+        raise ValueError(f"{family}+tcp is neither encrypted nor authenticated: use {family}+tls or {family}+ssh")
+    if transport not in DIALECTS[family].transports:
         raise ValueError(f"transport {transport!r} is not supported: use one of tls, ssh, unix or none")
     if transport in {"tls", "ssh"} and not parts.hostname:
         raise ValueError(f"{parts.scheme} needs a host, as in {parts.scheme}://host/system")

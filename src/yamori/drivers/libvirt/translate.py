@@ -67,6 +67,7 @@ class DiskDefinition:
 class Definition:
     """What a VM's XML says, as far as the driver needs it.
 
+    ``kind``: how it is virtualized, in libvirt's words (hvm, linux, xenpvh). ``vcpus_max``: all, with those off.
     ``shares``: CPU weight if one was ever set. ``balloon``: whether the guest can be asked for memory.
     ``bound_bytes``: host memory that the VM may hold (memtune's hard_limit), None if that is not bounded.
     ``pageable``: the VM's memory lies in a file, so the host can page it out whether it has swap space or not.
@@ -75,7 +76,9 @@ class Definition:
 
     id: VMId
     name: str
+    kind: str
     vcpus: int
+    vcpus_max: int
     memory_bytes: int
     memory_max_bytes: int
     disks: tuple[DiskDefinition, ...]
@@ -126,7 +129,9 @@ def definition(untrusted_xml: str, *, shared_paths: tuple[str, ...] = ()) -> Def
     return Definition(
         id=vm,
         name=clean(root.findtext("name", ""), 255) or vm,
+        kind=clean(root.findtext("os/type", ""), 32),
         vcpus=vcpus,
+        vcpus_max=max(vcpus, most_vcpus),
         memory_bytes=most if now is None else min(now, most),
         memory_max_bytes=most,
         disks=tuple(_disk(e, shared_paths) for e in found.findall("disk")[:_MOST_DEVICES]),
@@ -150,13 +155,14 @@ def _pageable(root: ET.Element) -> bool:
 
 
 def vm_id(untrusted_uuid: str) -> VMId | None:
-    """Return the id in its one spelling; None if it is no UUID."""
+    """Return the id in its one spelling; None if it is no UUID, or the nil one, which Xen's Dom0 bears."""
     if len(untrusted_uuid) > 64:
         return None
     try:
-        return VMId(str(uuid.UUID(untrusted_uuid.strip())))
+        known = uuid.UUID(untrusted_uuid.strip())
     except ValueError:
         return None
+    return VMId(str(known)) if known.int else None
 
 
 def state(code: int | None, reason: int | None) -> PowerState:
@@ -171,9 +177,9 @@ def may_be_changing_hosts(code: int | None, reason: int | None) -> bool:
     return code == _PAUSED and reason in _MAY_BE_ARRIVING
 
 
-def version(number: int) -> str:
-    """Spell libvirt's packed version number (major * 1,000,000 + minor * 1,000 + release)."""
-    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+def version(number: int, *, parts: int = 3) -> str:
+    """Spell libvirt's packed version number (major * 1,000,000 + minor * 1,000 + release), or its first parts."""
+    return ".".join(str(part) for part in (number // 1_000_000, number // 1000 % 1000, number % 1000)[:parts])
 
 
 def labels_for(
