@@ -20,8 +20,8 @@ run: setup ## play the demo on the lab; ONCE=1 ends by itself, JSON=1 tells the 
 simulated: setup ## play the demo on the simulator: no root, no hypervisor
 	@$(BIN)/yamori demo --simulated --once $(if $(JSON),--json)
 
-test: setup ## every test: checks, unit and scenario tests, the demo, then the real lab and the browser
-	@scripts/test.sh check unit story lab
+test: setup ## every test: checks, unit and scenario tests, the demo, the real lab and the browser, the matrix
+	@scripts/test.sh check unit story lab matrix
 
 check: setup ## lint, types, import contracts, architecture tests: what must hold before a commit
 	@scripts/check.sh

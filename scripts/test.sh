@@ -4,12 +4,16 @@
 #   unit    everything that needs neither root nor a hypervisor, on all cores
 #   story   the demo on real virtual hosts: every effect verified, nothing left behind
 #   lab     the real lab and the real browser, one after the other: they need the machine for themselves
+#   matrix  what the stages before it have proven of each hypervisor is no worse than results/ says
+# REPORTS=FOLDER keeps what the conformance kit has proven; `python -m yamori.testing.matrix --help` tells what for.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
 bin=${VENV:-.venv}/bin
 logs=$(mktemp --directory)
 trap 'rm --recursive --force "$logs"' EXIT
+reports=${REPORTS:-$logs/reports}
+mkdir --parents "$reports"
 summary=()
 status=0
 
@@ -26,10 +30,14 @@ stage() { # NAME COMMAND...
   summary+=("$(printf '%-6s %-7s %4d s %s' "$name" "$outcome" $((SECONDS - began)) "$closing")")
 }
 
+kit=(-p yamori.testing.conformance.report) # pytest writes down what the conformance kit has proven
 for name in "$@"; do
   case $name in
   check) stage check scripts/check.sh static ;;
-  unit) stage unit "$bin/python" -m pytest -m 'not lab and not browser' --numprocesses=auto ;;
+  unit)
+    stage unit "$bin/python" -m pytest -m 'not lab and not browser' --numprocesses=auto \
+      "${kit[@]}" --conformance-report="$reports/unit.json" --conformance-stage=unit
+    ;;
   story)
     if [ "$(id -u)" = 0 ]; then
       stage story "$bin/yamori" demo --once
@@ -39,10 +47,18 @@ for name in "$@"; do
     ;;
   lab)
     if [ "$(id -u)" = 0 ]; then
-      stage lab "$bin/python" -m pytest -m 'lab or browser'
+      stage lab "$bin/python" -m pytest -m 'lab or browser' \
+        "${kit[@]}" --conformance-report="$reports/lab.json" --conformance-stage=lab
     else
       stage lab "$bin/python" -m pytest -m 'browser and not lab'
       summary+=("lab    NOT RUN: the tests on real virtual hosts need root")
+    fi
+    ;;
+  matrix)
+    if compgen -G "$reports/*.json" >/dev/null; then
+      stage matrix "$bin/python" -m yamori.testing.matrix "$reports"/*.json --against results
+    else
+      summary+=("matrix NOT RUN: no stage before it wrote down what the conformance kit has proven")
     fi
     ;;
   *)

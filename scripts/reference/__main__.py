@@ -13,9 +13,12 @@ from scripts.reference.commands import commands_page
 from scripts.reference.pages import capabilities_page, errors_page, metrics_page
 from scripts.reference.settings import fleet_page
 from yamori.cli.policy import Format, schema_for
+from yamori.testing.matrix.page import render
+from yamori.testing.matrix.record import everything
 from yamori.web.reference import texts as interface_texts
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Do not edit by hand. -->\n"
 PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": commands_page,
@@ -32,7 +35,8 @@ def files() -> dict[str, str]:
         f"{of.value}.schema.json": json.dumps(schema_for(of), indent=2, ensure_ascii=False) + "\n" for of in Format
     }
     pages = {name: NOTE + write() for name, write in PAGES.items()}
-    return pages | interface_texts() | schemas
+    matrix = {"../support-matrix.md": render(everything(sorted((ROOT / "results").glob("*.json"))))}
+    return pages | interface_texts() | schemas | matrix
 
 
 def main() -> int:

@@ -1,126 +1,149 @@
-"""From a run of the kit to the matrix: what is proven is shown, what failed is shown as failed."""
+"""The plugin that writes down what the kit has proven: alone, with several workers, and when tests fail early."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from yamori.model.support import FEATURES
-from yamori.testing import matrix
+from yamori.testing.conformance import report
 
-CLAIMS = {name: {"level": "native", "reason": ""} for name in FEATURES}
+KIT = """
+    import pytest
+    from yamori.drivers.simulator import SimulatorSession, World
+    from yamori.model.ids import EndpointName
+    from yamori.testing.conformance.support import SupportContract
 
+    class Simulated(SupportContract):
+        @pytest.fixture
+        def session(self):
+            without = {"changes": "taken away"}
+            return SimulatorSession(World(), EndpointName("a"), without=without)
 
-def result(folder: Path, name: str = "r.json", **changes: Any) -> Path:
-    subject = {"driver": "d", "hypervisor": "h 1", "cells": CLAIMS, "tests": [], **changes}
-    path = folder / name
-    date = changes.pop("date", "2026-01-02")
-    path.write_text(json.dumps({"yamori": "0.1.0", "date": date, "subjects": [subject]}), encoding="utf-8")
-    return path
+        @pytest.fixture
+        def vm(self, session):
+            return session.world.vms()[0]
 
+"""
+WHOLE = """
+    class TestSupport(Simulated):
+        def test_fails(self):
+            assert False
 
-def outcome_of(outcome: str, **proves: str) -> dict[str, Any]:
-    return {"name": "t", "outcome": outcome, "proves": {k.replace("__", "."): v for k, v in proves.items()}}
+    class TestLeftOut(Simulated):
+        variant = None
 
+    class TestByHand(Simulated):
+        variant = "by hand"
+"""
+EARLY = """
+    class TestSupport(Simulated):
+        @pytest.fixture
+        def refuses(self):
+            raise RuntimeError("no such host")
 
-def cell(folder: Path, row: str, **changes: Any) -> str:
-    (subject,) = matrix.load([result(folder, **changes)])
-    return matrix.verdict(subject, row)
+        def test_fails_before_it_begins(self, refuses):
+            pass
 
+    class TestNeverThere(Simulated):
+        feature = "power"
 
-def test_a_claim_without_a_test_is_not_shown_as_proven(tmp_path: Path) -> None:
-    assert cell(tmp_path, "power") == "native · unproven"
+        @pytest.fixture
+        def session(self):
+            raise RuntimeError("no such host")
 
-
-def test_a_skipped_test_proves_nothing(tmp_path: Path) -> None:
-    assert cell(tmp_path, "power", tests=[outcome_of("skipped", power="api")]) == "native · unproven"
-
-
-def test_effect_proven_is_told_apart_from_api_proven(tmp_path: Path) -> None:
-    api, effect = outcome_of("passed", power="api"), outcome_of("passed", power="effect")
-    assert cell(tmp_path, "power", tests=[api]) == "native · API"
-    assert cell(tmp_path, "power", tests=[api, effect]) == "native · effect"
-
-
-def test_one_failure_outweighs_all_that_passed_and_a_word_speaks_for_its_rows(tmp_path: Path) -> None:
-    tests = [outcome_of("passed", limits__cpu_cap="effect"), outcome_of("failed", limits="api")]
-    assert cell(tmp_path, "limits.cpu_cap", tests=tests) == "**FAILS** (1 of 2)"
-    assert cell(tmp_path, "power", tests=tests) == "native · unproven"
-
-
-def test_what_was_not_probed_is_not_shown_as_absent(tmp_path: Path) -> None:
-    assert cell(tmp_path, "power", cells={}) == "**not probed**"
-
-
-def test_reasons_become_footnotes_and_hostile_text_stays_text(tmp_path: Path) -> None:
-    cells = {**CLAIMS, "power": {"level": "none", "reason": "no | <b>power</b>\n# here"}}
-    page = matrix.render(matrix.load([result(tmp_path, cells=cells, hypervisor="h|\n<script>")]))
-    assert "| power | none [1] |" in page
-    assert "1. no &#124; &#60;b&#62;power&#60;/b&#62; # here" in page
-    assert "<script>" not in page
-    assert page.count("\n| ") == len(FEATURES) + 1
-
-
-def test_of_two_results_for_one_hypervisor_the_newer_one_counts(tmp_path: Path) -> None:
-    old = result(tmp_path, "old.json", date="2026-01-01", tests=[outcome_of("failed", power="api")])
-    new = result(tmp_path, "new.json", date="2026-02-01")
-    for order in ([old, new], [new, old]):
-        (subject,) = matrix.load(order)
-        assert subject.date == "2026-02-01"
+    class TestLeftOut(TestNeverThere):
+        variant = None
+"""
+SMOKE = """
+    class TestSmoke(Simulated):
+        part = True
+"""
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"yamori": 1, "date": 2, "subjects": [3]}', "\x00"])
-def test_a_file_that_is_no_result_is_one_clear_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
-) -> None:
-    path = tmp_path / "bad.json"
-    path.write_text(text, encoding="utf-8")
-    assert matrix.main([str(path)]) == 1
-    said = capsys.readouterr()
-    assert "is not a result of the kit" in said.err
-    assert not said.out
-
-
-def test_without_results_the_usage_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert matrix.main([]) == 2
-    assert "usage:" in capsys.readouterr().err
-
-
-def test_a_run_of_the_kit_is_written_down(pytester: pytest.Pytester, tmp_path: Path) -> None:
-    path = tmp_path / "results" / "simulator.json"
+@pytest.fixture
+def play(pytester: pytest.Pytester, tmp_path: Path) -> Any:
+    """Run tests of the kit with the plugin and return what it wrote."""
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
-    pytester.makepyfile(
-        """
-        import pytest
-        from yamori.drivers.simulator import SimulatorSession, World
-        from yamori.model.ids import EndpointName
-        from yamori.testing.conformance.patience import Eventually
-        from yamori.testing.conformance.support import SupportContract
 
-        class TestSupport(SupportContract):
-            @pytest.fixture
-            def session(self):
-                without = {"changes": "taken away"}
-                return SimulatorSession(World(), EndpointName("a"), without=without)
+    def run(tests: str, *options: str) -> dict[str, Any]:
+        path = tmp_path / "results" / "run.json"
+        pytester.makepyfile(KIT + tests)
+        plugin = ("-p", "yamori.testing.conformance.report", f"--conformance-report={path}")
+        pytester.inline_run("-q", *plugin, *options)
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return document
 
-            @pytest.fixture
-            def vm(self, session):
-                return session.world.vms()[0]
+    return run
 
-            def test_fails(self):
-                assert False
 
-        class TestLeftOut(TestSupport):
-            variant = None
-        """
-    )
-    pytester.inline_run("-q", "-p", "yamori.testing.conformance.report", f"--conformance-report={path}")
-    document = json.loads(path.read_text(encoding="utf-8"))
-    (subject,) = document["subjects"]
-    assert (subject["driver"], subject["hypervisor"]) == ("simulator", "simulator 1")
+def test_a_run_of_the_kit_is_written_down(play: Any) -> None:
+    document = play(WHOLE, "--conformance-stage=unit")
+    assert document["kit"] == report.edition()
+    assert document["stage"] == "unit"
+    assert document["lost"] == []
+    subject, by_hand = document["subjects"]
+    assert (subject["driver"], subject["hypervisor"], subject["variant"]) == ("simulator", "simulator 1", "")
+    assert by_hand["variant"] == "by hand"
+    assert subject["whole"] is by_hand["whole"] is True
     assert subject["cells"]["changes"] == {"level": "none", "reason": "taken away"}
     outcomes = {test["name"]: test["outcome"] for test in subject["tests"]}
     assert outcomes["test_fails"] == "failed"
     assert outcomes["test_probing_changes_nothing"] == "passed"
-    assert len(outcomes) == len(subject["tests"])
+    assert len(outcomes) == len(subject["tests"]) == len(by_hand["tests"]) + 1
+
+
+def test_several_workers_write_down_the_same_as_one(play: Any) -> None:
+    alone = play(WHOLE)
+    assert play(WHOLE, "-n", "2") == alone
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
+def test_a_run_that_leaves_tests_out_is_a_run_in_part(play: Any, workers: list[str]) -> None:
+    (subject, _) = play(WHOLE, "-k", "changes_nothing", *workers)["subjects"]
+    assert subject["whole"] is False
+
+
+def test_a_smoke_test_is_a_run_in_part(play: Any) -> None:
+    (subject,) = play(SMOKE)["subjects"]
+    assert subject["whole"] is False
+
+
+def test_a_test_that_fails_before_it_begins_counts_for_the_endpoint_of_its_file(play: Any) -> None:
+    document = play(EARLY)
+    (subject,) = document["subjects"]
+    failed = {test["name"]: test["proves"] for test in subject["tests"] if test["outcome"] == "failed"}
+    assert failed["test_fails_before_it_begins"] == {"inventory": "api"}
+    assert failed["test_probing_changes_nothing"] == {"power": "api"}
+    assert document["lost"] == []
+    assert len(failed) > 10
+
+
+def test_a_test_that_fails_before_anybody_knows_whose_it_is_is_lost_and_said_so(play: Any) -> None:
+    document = play(EARLY, "-k", "NeverThere or LeftOut")
+    assert document["subjects"] == []
+    assert document["lost"]
+    assert all("TestNeverThere" in nodeid for nodeid in document["lost"])
+
+
+def test_the_edition_of_the_kit_is_that_of_its_promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "conformance"
+    shutil.copytree(Path(report.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(report, "__file__", str(folder / "report.py"))
+    before = report.edition()
+    (folder / "report.py").write_text("", encoding="utf-8")
+    assert report.edition() == before
+    (folder / "power.py").write_text("", encoding="utf-8")
+    assert report.edition() != before
+    assert len(before) == 8
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_answers_of_one_endpoint_the_firmer_counts_whatever_came_first(*, turned: bool) -> None:
+    levels = ["unknown", "native", "agent", "none"]
+    for i, weak in enumerate(levels):
+        for strong in levels[i + 1 :]:
+            answers = [{"power": {"level": level, "reason": ""}} for level in (weak, strong)]
+            first, second = reversed(answers) if turned else answers
+            assert report._firmer(first, second)["power"]["level"] == strong
