@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yamori import __version__
-from yamori.control.configuration import Configuration, configure
+from yamori.agent.gateway.gateway import Gateway
+from yamori.agent.joined import JoinedSession
+from yamori.capabilities.session import Session
+from yamori.control.configuration import Configuration, ConfiguredEndpoint, configure
 from yamori.control.controller import Controller
 from yamori.control.facade import Facade
 from yamori.control.keeper import Keeper
 from yamori.control.probing import probe
 from yamori.control.replay import Replay, replay
+from yamori.control.settings import AgentPlace
 from yamori.model.errors import Invalid, YamoriError
 from yamori.model.ids import EndpointName
 from yamori.model.secret import Secret
@@ -22,6 +26,7 @@ from yamori.policy.reading import default_text, read_policy
 from yamori.policy.rules import Policy
 from yamori.store.opening import Store, open_store
 from yamori.store.recording import Bounds, read_recording
+from yamori.trust.authority import keep_authority
 from yamori.trust.ledger import RecordKind
 from yamori.trust.token import check_token, keep_token
 from yamori.web import service_file
@@ -111,7 +116,8 @@ async def service(
         token = keep_token(state_dir)
         listener = open_socket(*_address(listen), allow_remote=allow_remote)
         url = url_of(listener, tls=certificate is not None)
-        controller = await _controller(configuration, policy, store, owner, time)
+        gateway = _gateway(configuration, store, time)
+        controller = await _controller(configuration, policy, store, owner, time, gateway)
         app = create_app(
             controller,
             check_token=lambda text: check_token(text, token),
@@ -121,10 +127,12 @@ async def service(
         )
         await store.ledger.append(RecordKind.STARTED, {"version": __version__, "owner": owner})
         stop, started = asyncio.Event(), asyncio.Event()
+        parts = [controller.serve()]
+        if gateway is not None:
+            await gateway.open()
+            parts.append(gateway.serve())
         async with _together(
-            controller.serve(),
-            serve_http(app, listener, stop=stop, started=started, certificate=certificate, key=key),
-            stop,
+            parts, serve_http(app, listener, stop=stop, started=started, certificate=certificate, key=key), stop
         ):
             await started.wait()
             service_file.write(state_dir, url)
@@ -164,18 +172,19 @@ async def replay_policy(
 
 @contextlib.asynccontextmanager
 async def _together(
-    controller: Coroutine[None, None, None], server: Coroutine[None, None, None], stop: asyncio.Event
+    parts: Sequence[Coroutine[None, None, None]], server: Coroutine[None, None, None], stop: asyncio.Event
 ) -> AsyncIterator[None]:
     """Run the parts of the service beside the body. The failure of one ends all and is raised as itself."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            control = tasks.create_task(controller, name="controller")
+            running = [tasks.create_task(part) for part in parts]
             tasks.create_task(server, name="http")
             try:
                 yield
             finally:
                 stop.set()
-                control.cancel()
+                for task in running:
+                    task.cancel()
     except BaseExceptionGroup as group:
         raise _first(group) from group
 
@@ -187,10 +196,10 @@ def _first(error: BaseException) -> BaseException:
 
 
 async def _controller(
-    configuration: Configuration, policy: Policy, store: Store, owner: str, clock: Clock
+    configuration: Configuration, policy: Policy, store: Store, owner: str, clock: Clock, gateway: Gateway | None
 ) -> Controller:
     settings = configuration.settings
-    sessions = [(e, await e.manifest.connect(e.name, e.settings)) for e in configuration.endpoints]
+    sessions = [(e, await _session(e, gateway)) for e in configuration.endpoints]
 
     def keepers(controller: Controller) -> list[Keeper]:
         return [
@@ -222,6 +231,22 @@ async def _controller(
         holds=store.holds,
         recorder=store.recorder if settings.recording.enabled else None,
     )
+
+
+def _gateway(configuration: Configuration, store: Store, clock: Clock) -> Gateway | None:
+    """Return where agents connect to, if an endpoint waits for one."""
+    awaited = [e.name for e in configuration.endpoints if e.agent is AgentPlace.REMOTE]
+    if not awaited:
+        return None
+    authority = keep_authority(store.state_dir, clock.now())
+    return Gateway(configuration.settings.agents, authority, store.agents, now=clock.now, endpoints=awaited)
+
+
+async def _session(endpoint: ConfiguredEndpoint, gateway: Gateway | None) -> Session:
+    native = await endpoint.manifest.connect(endpoint.name, endpoint.settings)
+    if endpoint.agent is AgentPlace.REMOTE and gateway is not None:
+        return JoinedSession(endpoint.name, native, gateway.session(endpoint.name))
+    return native
 
 
 def _policy_text(policy: Path | None) -> tuple[str, str]:

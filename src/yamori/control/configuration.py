@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from yamori.control.seat import Seat, seat
-from yamori.control.settings import FleetSettings
+from yamori.control.settings import AgentPlace, FleetSettings
 from yamori.manifest.discovery import driver, module
 from yamori.manifest.driver import DriverManifest
 from yamori.model.errors import Invalid, NotFound, Unsupported
@@ -21,6 +21,7 @@ class ConfiguredEndpoint:
     name: EndpointName
     manifest: DriverManifest
     settings: BaseModel
+    agent: AgentPlace = AgentPlace.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +44,12 @@ def configure(untrusted_text: str | bytes, source: str) -> Configuration:
         at = ("endpoints", index)
         try:
             manifest = driver(endpoint.driver)
-            own = document.validate(manifest.settings, at=at, without=("name", "driver"))
-            endpoints.append(ConfiguredEndpoint(name=EndpointName(endpoint.name), manifest=manifest, settings=own))
+            own = document.validate(manifest.settings, at=at, without=("name", "driver", "agent"))
+            endpoints.append(
+                ConfiguredEndpoint(
+                    name=EndpointName(endpoint.name), manifest=manifest, settings=own, agent=endpoint.agent
+                )
+            )
         except (NotFound, Unsupported) as error:
             complaints.append(document.line((*at, "driver"), error.message, error.mend))
         except Invalid as error:
