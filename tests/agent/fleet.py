@@ -123,7 +123,11 @@ async def serving(session: Session, state_dir: Path, identity: Identity) -> Asyn
 async def shown(address: str, identity: Identity) -> Channel:
     """Connect as an agent by hand; the handshake is done."""
     channel = await dial(address, agent_context(identity.authority_pem, identity.certificate_pem, identity.key))
-    await channel.handshake()
+    try:
+        await channel.handshake()
+    except BaseException:
+        await channel.close()
+        raise
     return channel
 
 

@@ -1,13 +1,12 @@
 """From a token to a session: an agent enrols, connects, and its host can be asked like any other."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.agent.fleet import Controller, controlling, serving, simulated, until, until_true
+from tests.agent.fleet import Controller, serving, simulated, until, until_true
 from yamori.capabilities.sensing.usage import Column
 from yamori.control.agents import AgentState
 from yamori.drivers.simulator import World
@@ -16,12 +15,6 @@ from yamori.model.ids import HostId, VMId
 from yamori.model.limits import LimitKind
 from yamori.model.support import FEATURES, Level
 from yamori.trust.ledger import RecordKind
-
-
-@pytest.fixture
-async def controller(tmp_path: Path) -> AsyncIterator[Controller]:
-    async with controlling(tmp_path / "controller") as made:
-        yield made
 
 
 async def test_a_host_behind_an_agent_can_be_read_and_limited_like_any_other(
