@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.web import scene
+from yamori.control.agents import AgentState, AgentView, Invitation
 from yamori.control.facade import EndpointView, Event, EventKind, Explanation, KillSwitch, Ruling, Series, VMView
 from yamori.manifest.module import Hold
 from yamori.model.actions import Action, Migrate, Release, Throttle
@@ -16,6 +17,7 @@ from yamori.model.ids import EndpointName, FindingId, HostId, RunId, VMId
 from yamori.model.limits import LimitKind, Limits
 from yamori.model.proposal import Decision, Proposal
 from yamori.model.run import ENDED, Run, RunState
+from yamori.model.secret import Secret
 from yamori.model.support import Support
 
 
@@ -192,6 +194,34 @@ class FakeFacade:
         self._switch = KillSwitch(on=on, by=f"operator:{by}", reason=reason, since=datetime.now(UTC))
         await self.tell(EventKind.KILL_SWITCH, "modules", {"on": on})
         return self._switch
+
+    async def agents(self) -> Sequence[AgentView]:
+        self._maybe_raise("agents")
+        return scene.agents()
+
+    async def invite_agent(self, name: str, *, by: str) -> Invitation:
+        self._maybe_raise("invite_agent")
+        self._agent(name)
+        self.acted.append(("invite_agent", name, by))
+        return Invitation(
+            name=EndpointName(name),
+            token=Secret("ya1:rack-b:00:11:22"),
+            controller="10.0.0.1:8471",
+            command=Secret("yamori agent enrol --controller 10.0.0.1:8471 --token ya1:rack-b:00:11:22"),
+            expires_at=scene.NOW + timedelta(hours=1),
+        )
+
+    async def revoke_agent(self, name: str, *, by: str, reason: str) -> AgentView:
+        self._maybe_raise("revoke_agent")
+        found = self._agent(name)
+        self.acted.append(("revoke_agent", name, by, reason))
+        return dataclasses.replace(found, state=AgentState.REVOKED, connected=False)
+
+    def _agent(self, name: str) -> AgentView:
+        for agent in scene.agents():
+            if agent.name == name:
+                return agent
+        raise NotFound("there is no such agent", subject=name)
 
     async def verify_ledger(self) -> int:
         self._maybe_raise("verify_ledger")

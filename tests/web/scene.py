@@ -3,6 +3,7 @@
 import math
 from datetime import UTC, datetime, timedelta
 
+from yamori.control.agents import AgentState, AgentView
 from yamori.control.facade import Contact, EndpointView, Ruling, Series, Served, Standing, VMView
 from yamori.manifest.module import Hold
 from yamori.model.actions import Throttle
@@ -133,6 +134,29 @@ def endpoints() -> list[EndpointView]:
             ("rack-a", Contact.UP, None, (_host("rack-a"),), 0.0124),
             ("rack-b", Contact.UP, None, (_host("rack-b"),), 0.0098),
             ("rack-c", Contact.DOWN, "no route to host", (), None),
+        )
+    ]
+
+
+def agents() -> list[AgentView]:
+    return [
+        AgentView(
+            name=EndpointName(name),
+            state=state,
+            connected=connected,
+            since=NOW - timedelta(hours=2),
+            error=None if connected else "no word for 10 s",
+            address="10.0.0.7",
+            software="0.3.0",
+            skew_s=0.012,
+            enrolled_at=NOW - timedelta(days=3),
+            expires_at=NOW + timedelta(hours=17),
+            token_expires_at=None,
+        )
+        for name, state, connected in (
+            ("rack-a", AgentState.ENROLLED, True),
+            ("rack-b", AgentState.ENROLLED, False),
+            ("rack-c", AgentState.REVOKED, False),
         )
     ]
 

@@ -1,5 +1,6 @@
 """Every route, driven by the table of routes, against everything that may come in: it refuses, nothing changes."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,6 +24,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "migrate": {},
     "undo": {},
     "throw_kill_switch": {"on": True, "reason": "x"},
+    "invite_agent": {},
+    "revoke_agent": {"reason": "x"},
 }
 HOSTILE = (
     "..",
@@ -89,7 +92,13 @@ async def anonymous(made: tuple[FakeFacade, FastAPI]) -> AsyncIterator[httpx.Asy
 
 def path_of(route: Route) -> str:
     path = route.full_path
-    for part, value in {"{vm}": scene.vm_id(4), "{run}": "run-0007", "{finding}": "finding-0004"}.items():
+    parts = {
+        "{vm}": scene.vm_id(4),
+        "{run}": "run-0007",
+        "{finding}": "finding-0004",
+        "{agent}": "rack-a",
+    }
+    for part, value in parts.items():
         path = path.replace(part, value)
     return path
 
@@ -195,7 +204,7 @@ async def test_a_body_that_grows_under_way_is_refused(
 async def test_a_hostile_name_finds_nothing(
     api: httpx.AsyncClient, facade: FakeFacade, route: Route, name: str
 ) -> None:
-    path = route.full_path.replace("{vm}", name).replace("{run}", name).replace("{finding}", name)
+    path = re.sub(r"\{\w+\}", lambda _: name, route.full_path)
     answer = await send(api, route, path)
     assert answer.status_code in (404, 405, 422), answer.text
     assert "x-injected" not in answer.headers

@@ -172,3 +172,32 @@ async def test_a_fault_of_ours_shows_a_number_and_no_internals(
     assert "shadow" not in answer.text
     number = error["subject"].removeprefix("incident ")
     assert any(number in r.getMessage() and r.exc_info for r in caplog.records)
+
+
+async def test_an_agent_is_invited_with_a_command_that_holds_the_token(
+    api: httpx.AsyncClient, facade: FakeFacade
+) -> None:
+    answer = await api.post("/api/v1/agents/rack-b/invite", json={})
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["token"] in told["command"]
+    assert told["command"].startswith("yamori agent enrol --controller 10.0.0.1:8471 --token ")
+    assert facade.acted == [("invite_agent", "rack-b", "token")]
+
+
+async def test_an_agent_is_revoked_with_a_reason(api: httpx.AsyncClient, facade: FakeFacade) -> None:
+    answer = await api.post("/api/v1/agents/rack-a/revoke", json={"reason": "stolen"})
+    assert answer.status_code == 200
+    assert answer.json()["state"] == "revoked"
+    assert facade.acted == [("revoke_agent", "rack-a", "token", "stolen")]
+    assert (await api.post("/api/v1/agents/rack-a/revoke", json={})).status_code == 422
+    assert (await api.post("/api/v1/agents/nobody/revoke", json={"reason": "x"})).status_code == 404
+
+
+async def test_the_agents_are_listed(api: httpx.AsyncClient) -> None:
+    items = (await api.get("/api/v1/agents")).json()["items"]
+    assert [(a["name"], a["state"], a["connected"]) for a in items] == [
+        ("rack-a", "enrolled", True),
+        ("rack-b", "enrolled", False),
+        ("rack-c", "revoked", False),
+    ]

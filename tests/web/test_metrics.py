@@ -66,3 +66,13 @@ async def test_the_number_of_series_is_bounded_and_what_is_left_out_is_counted()
 async def test_wrong_tokens_are_counted(api: httpx.AsyncClient) -> None:
     await api.get("/metrics", headers={"Authorization": "Bearer wrong"})
     assert only((await api.get("/metrics")).text, "yamori_wrong_tokens") == 1
+
+
+async def test_agents_are_counted_and_the_end_of_their_certificates_told(api: httpx.AsyncClient) -> None:
+    text = (await api.get("/metrics")).text
+    assert only(text, "yamori_agents_enrolled") == 2
+    assert only(text, "yamori_agents_connected") == 1
+    assert only(text, "yamori_agent_connected", agent="rack-b") == 0
+    ends = {s.labels["agent"]: s.value for s in samples(text, "yamori_agent_certificate_expiry_timestamp_seconds")}
+    assert set(ends) == {"rack-a", "rack-b"}
+    assert ends["rack-a"] == scene.agents()[0].expires_at.timestamp()  # type: ignore[union-attr]

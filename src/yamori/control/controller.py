@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+from yamori.control.agents import AgentGate, AgentView, Invitation
 from yamori.control.binding import FROM
 from yamori.control.census import Census
 from yamori.control.dispatcher import Dispatcher, World
@@ -47,6 +48,7 @@ from yamori.workflow.engine import Engine
 from yamori.workflow.journal import Journal
 from yamori.workflow.lease import Leases
 
+NO_GATE = "this fleet awaits no agents: its file has no `agents`"
 BUSY_WAIT_S = 10.0
 """An operator's request waits so long for a run that is under way on the same VM."""
 
@@ -70,7 +72,9 @@ class Controller:
         rulings: Rulings,
         holds: Holds,
         recorder: Recorder | None,
+        agents: AgentGate | None = None,
     ) -> None:
+        self._agents = agents
         self._clock = clock
         self._journal = journal
         self._ledger = ledger
@@ -160,6 +164,10 @@ class Controller:
         if change.kind is ChangeKind.RECONFIGURED:
             self._lookout.moved(keeper, change.vm)
         self._events.tell(EventKind.CHANGE, change.vm, to_plain(change))
+
+    def agent(self, name: str, *, connected: bool, why: str | None) -> None:
+        """Note that an agent has connected or was lost; its gateway keeps the ledger."""
+        self._events.tell(EventKind.AGENT, name, {"connected": connected, "error": why})
 
     def contact(self, keeper: Keeper) -> None:
         """Note that an endpoint was reached or lost."""
@@ -265,6 +273,23 @@ class Controller:
     async def throw_kill_switch(self, *, on: bool, by: str, reason: str) -> KillSwitch:
         """Keep modules from acting, or let them act again."""
         return await self._switch.throw(on=on, by=f"operator:{by}", reason=reason)
+
+    async def agents(self) -> Sequence[AgentView]:
+        """List the agents on hosts."""
+        return () if self._agents is None else await self._agents.agents()
+
+    async def invite_agent(self, name: str, *, by: str) -> Invitation:
+        """Make a one-time token for an agent."""
+        return await self._gate().invite(name, by=f"operator:{by}")
+
+    async def revoke_agent(self, name: str, *, by: str, reason: str) -> AgentView:
+        """Strike an agent off."""
+        return await self._gate().revoke(name, by=f"operator:{by}", reason=reason)
+
+    def _gate(self) -> AgentGate:
+        if self._agents is None:
+            raise Unsupported("agents", NO_GATE, mend="add `agents: {listen: HOST:PORT}` to it")
+        return self._agents
 
     async def verify_ledger(self) -> int:
         """Check the whole hash chain."""

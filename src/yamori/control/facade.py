@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from yamori.control.agents import AgentView, Invitation
 from yamori.manifest.module import Hold
 from yamori.model.actions import Action
 from yamori.model.finding import Finding
@@ -104,6 +105,7 @@ class EventKind(StrEnum):
     DUPLICATE = "duplicate"
     MODULE = "module"
     KILL_SWITCH = "kill_switch"
+    AGENT = "agent"
     TICK = "tick"
 
 
@@ -223,6 +225,18 @@ class Facade(Protocol):
 
     async def throw_kill_switch(self, *, on: bool, by: str, reason: str) -> KillSwitch:
         """Keep modules from acting from now on, or let them act again. It survives a restart."""
+        ...
+
+    async def agents(self) -> Sequence[AgentView]:
+        """List the agents on hosts by name; none where the fleet awaits none."""
+        ...
+
+    async def invite_agent(self, name: str, *, by: str) -> Invitation:
+        """Make a one-time token for an agent. Raises Unsupported, NotFound, Invalid."""
+        ...
+
+    async def revoke_agent(self, name: str, *, by: str, reason: str) -> AgentView:
+        """Strike an agent off and end its connection, at once. Raises Unsupported, NotFound."""
         ...
 
     async def verify_ledger(self) -> int:

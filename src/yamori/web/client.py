@@ -174,6 +174,10 @@ class Client:
             if left <= 0:
                 raise TimedOut(f"still {found['state']} after {timeout_s:g} s", subject=run)
 
+    def agents(self) -> list[Json]:
+        """List the agents on hosts."""
+        return self._items("/agents")
+
     def kill_switch(self) -> Json:
         """Say whether modules are kept from acting: {"on", "by", "reason", "since"}."""
         return self._get("/kill-switch")
@@ -247,6 +251,14 @@ class Client:
     def throw_kill_switch(self, *, on: bool, reason: str, key: str | None = None) -> Json:
         """Keep modules from acting, or let them act again; returns how it stands."""
         return self._post("/kill-switch/throw", {"on": on, "reason": reason}, key)
+
+    def invite_agent(self, agent: str, *, key: str | None = None) -> Json:
+        """Make a one-time token: {"name", "token", "controller", "command", "expires_at"}."""
+        return self._post(f"/agents/{_part(agent)}/invite", {}, key)
+
+    def revoke_agent(self, agent: str, *, reason: str, key: str | None = None) -> Json:
+        """Strike an agent off; returns how it stands."""
+        return self._post(f"/agents/{_part(agent)}/revoke", {"reason": reason}, key)
 
     def _items(self, path: str, **query: Any) -> list[Json]:
         items: list[Json] = self._get(path, **query)["items"]

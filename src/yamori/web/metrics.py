@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from yamori.control.agents import AgentState, AgentView
 from yamori.control.facade import Contact, EndpointView, Facade, Standing, VMView
 from yamori.model.finding import Finding, Severity
 from yamori.model.run import Run, RunState
@@ -49,12 +50,14 @@ class Scrape(Collector):
     runs: Sequence[Run]
     wrong_tokens: int
     kill_switch: bool = False
+    agents: Sequence[AgentView] = ()
     most_vms: int = MOST_VMS
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics."""
         yield from self._endpoints()
         yield from self._fleet()
+        yield from self._agents()
         yield from self._each_vm()
         yield from self._work()
 
@@ -93,6 +96,24 @@ class Scrape(Collector):
         )
         left_out = max(0, len(self.endpoints) - MOST_ENDPOINTS)
         yield _one("yamori_metrics_endpoints_left_out", "Endpoints without series of their own.", left_out)
+
+    def _agents(self) -> Iterator[Metric]:
+        enrolled = [a for a in self.agents if a.state is AgentState.ENROLLED]
+        yield _one("yamori_agents_enrolled", "Agents on the roll.", len(enrolled))
+        yield _one("yamori_agents_connected", "Agents that are connected.", sum(a.connected for a in enrolled))
+        connected = GaugeMetricFamily(
+            "yamori_agent_connected", "1 while the agent of an endpoint is connected.", labels=["agent"]
+        )
+        expiry = GaugeMetricFamily(
+            "yamori_agent_certificate_expiry_timestamp_seconds",
+            "When the certificate of an agent ends, in seconds since the epoch.",
+            labels=["agent"],
+        )
+        for agent in enrolled[:MOST_ENDPOINTS]:
+            connected.add_metric([_label(agent.name)], float(agent.connected))
+            if agent.expires_at is not None:
+                expiry.add_metric([_label(agent.name)], agent.expires_at.timestamp())
+        yield from (connected, expiry)
 
     def _each_vm(self) -> Iterator[Metric]:
         rates = {k: GaugeMetricFamily(n, h, labels=VM_LABELS) for k, (n, h) in RATES.items()}
@@ -139,6 +160,7 @@ async def exposition(facade: Facade, *, wrong_tokens: int, most_vms: int = MOST_
             runs=await facade.runs(limit=LATEST),
             wrong_tokens=wrong_tokens,
             kill_switch=facade.kill_switch().on,
+            agents=await facade.agents(),
             most_vms=most_vms,
         )
     )

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from yamori import __version__
 from yamori.agent.gateway.admission import Admission
@@ -29,11 +30,19 @@ log = logging.getLogger(__name__)
 WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not listened on
 
 
+class Told(Protocol):
+    """Hears of agents that come and go; ``control.controller.Controller.agent`` fulfils it."""
+
+    def __call__(self, name: str, *, connected: bool, why: str | None) -> None:
+        """Hear of one."""
+        ...
+
+
 class Gateway:
     """Fulfils ``control.agents.AgentGate``. Call ``open``, then keep ``serve`` running until it is cancelled.
 
-    ``endpoints`` are the names that an agent may have; None lets any name in. ``told`` is called when an agent
-    connects or is lost.
+    ``endpoints`` are the names that an agent may have; None lets any name in. ``told``, where it is set, is called
+    when an agent connects or is lost.
     """
 
     def __init__(
@@ -44,8 +53,8 @@ class Gateway:
         *,
         now: Callable[[], datetime],
         endpoints: Collection[EndpointName] | None = None,
-        told: Callable[[Post], None] | None = None,
     ) -> None:
+        self.told: Told | None = None
         self._settings = settings
         self._authority = authority
         self._roll = roll
@@ -64,7 +73,7 @@ class Gateway:
             refusals=self.refusals,
             context=self._current_context,
             post=self.post,
-            told=told or (lambda post: None),
+            told=self._tell,
             most=settings.most_connections,
             software=__version__,
         )
@@ -142,9 +151,9 @@ class Gateway:
         post.end(NotPermitted("this agent was revoked", subject=name))
         return view_of(found, post, self._now())
 
-    def connected(self) -> int:
-        """Count the agents that are connected."""
-        return sum(post.line is not None for post in self._posts.values())
+    def _tell(self, post: Post) -> None:
+        if self.told is not None:
+            self.told(post.name, connected=post.line is not None, why=post.error)
 
     def _dialled(self) -> str:
         """Return how hosts reach us, as far as we can know."""

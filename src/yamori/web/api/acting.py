@@ -9,8 +9,16 @@ from yamori.control.facade import Facade
 from yamori.model.actions import Action, Migrate, Release, Throttle
 from yamori.model.ids import HostId, RunId
 from yamori.web.answer import Answer, shown
-from yamori.web.api.answers import Ruled
-from yamori.web.api.bodies import KillSwitchBody, MigrateBody, ReleaseBody, ThrottleBody, UndoBody
+from yamori.web.api.answers import Ruled, invited
+from yamori.web.api.bodies import (
+    InviteBody,
+    KillSwitchBody,
+    MigrateBody,
+    ReleaseBody,
+    RevokeBody,
+    ThrottleBody,
+    UndoBody,
+)
 from yamori.web.api.once import Once
 from yamori.web.api.reading import Handler, Name
 
@@ -32,7 +40,7 @@ class Acting:
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return the function of each route by the route's name."""
-        names = ("throttle", "release", "migrate", "undo", "throw_kill_switch")
+        names = ("throttle", "release", "migrate", "undo", "throw_kill_switch", "invite_agent", "revoke_agent")
         return {name: getattr(self, name) for name in names}
 
     async def throttle(
@@ -85,6 +93,27 @@ class Acting:
         async def work() -> Any:
             who = operator_of(request)
             return shown(await self._facade.throw_kill_switch(on=body.on, by=who, reason=body.reason))
+
+        return await self._answer(request, idempotency_key, work)
+
+    async def invite_agent(
+        self, request: Request, agent: Name, body: InviteBody, idempotency_key: Key = None
+    ) -> Answer:
+        """Make a token. Asking again makes a new one, and voids the one before."""
+
+        async def work() -> Any:
+            return shown(invited(await self._facade.invite_agent(agent, by=operator_of(request))))
+
+        return await self._answer(request, idempotency_key, work)
+
+    async def revoke_agent(
+        self, request: Request, agent: Name, body: RevokeBody, idempotency_key: Key = None
+    ) -> Answer:
+        """Strike an agent off."""
+
+        async def work() -> Any:
+            who = operator_of(request)
+            return shown(await self._facade.revoke_agent(agent, by=who, reason=body.reason))
 
         return await self._answer(request, idempotency_key, work)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from yamori.control.agents import Invitation
 from yamori.control.facade import Standing, VMView
 from yamori.model.ids import EndpointName
 from yamori.model.limits import LimitKind, Limits
@@ -71,11 +72,33 @@ class LedgerVerified:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentInvited:
+    """A one-time token, shown this once, and the command to type on the host."""
+
+    name: EndpointName
+    token: str
+    controller: str
+    command: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ruled:
     """What policy ruled on an operator's wish, and the run; null where policy did not allow it."""
 
     decision: Decision
     run: Run | None
+
+
+def invited(made: Invitation) -> AgentInvited:
+    """Reveal a token to whoever asked for it."""
+    return AgentInvited(
+        name=made.name,
+        token=made.token.reveal(),
+        controller=made.controller,
+        command=made.command.reveal(),
+        expires_at=made.expires_at,
+    )
 
 
 def answer_of(view: VMView) -> VMAnswer:

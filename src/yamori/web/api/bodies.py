@@ -61,6 +61,16 @@ class UndoBody(Body):
     """Nothing is needed to undo a run."""
 
 
+class InviteBody(Body):
+    """Nothing more is needed to invite an agent: an empty object."""
+
+
+class RevokeBody(Body):
+    """Why."""
+
+    reason: Annotated[Reason, Field(min_length=1)]
+
+
 class ErrorWords(Body):
     """Stable code, what happened, to what, and how to mend it."""
 

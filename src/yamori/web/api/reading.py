@@ -60,7 +60,16 @@ class Reading:
         names = "health service endpoints fleet vms vm history limits support findings finding rulings runs run"
         return {
             n: getattr(self, n)
-            for n in (*names.split(), "explain", "wait", "kill_switch", "policy", "ledger", "ledger_verify")
+            for n in (
+                *names.split(),
+                "agents",
+                "explain",
+                "wait",
+                "kill_switch",
+                "policy",
+                "ledger",
+                "ledger_verify",
+            )
         }
 
     async def health(self) -> Answer:
@@ -175,6 +184,10 @@ class Reading:
         except TimeoutError:
             ended = await self._facade.run(found)
         return Answer(shown(ended))
+
+    async def agents(self) -> Answer:
+        """List the agents."""
+        return _many(await self._facade.agents())
 
     async def kill_switch(self) -> Answer:
         """Tell whether modules are kept from acting."""

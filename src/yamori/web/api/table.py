@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from yamori.control.agents import AgentView
 from yamori.control.facade import EndpointView, Explanation, KillSwitch, Ruling, Series
 from yamori.model.finding import Finding
 from yamori.model.run import Run
 from yamori.web.api.answers import (
+    AgentInvited,
     Health,
     LedgerVerified,
     LimitsNow,
@@ -32,6 +34,7 @@ class Right(StrEnum):
     MIGRATE = "migration.start"
     UNDO = "runs.undo"
     STOP = "modules.stop"
+    AGENTS = "agents.enrol"
     AUDIT = "ledger.read"
 
 
@@ -104,6 +107,13 @@ ROUTES: Mapping[str, Route] = {
             Explanation,
         ),
         _read("wait", "/runs/{run}/wait", "Wait until a run has ended, and return it as it is then.", Run),
+        _read(
+            "agents",
+            "/agents",
+            "The agents on hosts: how they stand on the roll, and connected or not.",
+            AgentView,
+            many=True,
+        ),
         _read("kill_switch", "/kill-switch", "Whether modules are kept from acting.", KillSwitch),
         _read("policy", "/policy", "The policy in force, as it was read.", PolicyText),
         _read("ledger", "/ledger", "Records of the ledger, oldest first.", many=True),
@@ -121,6 +131,20 @@ ROUTES: Mapping[str, Route] = {
             Right.STOP,
             "Keep modules from acting, or let them act again.",
             KillSwitch,
+        ),
+        _write(
+            "invite_agent",
+            "/agents/{agent}/invite",
+            Right.AGENTS,
+            "Make a one-time token with which the host of an endpoint becomes its agent.",
+            AgentInvited,
+        ),
+        _write(
+            "revoke_agent",
+            "/agents/{agent}/revoke",
+            Right.AGENTS,
+            "Strike an agent off: its connection ends at once, no certificate of it is good any more.",
+            AgentView,
         ),
     )
 }
