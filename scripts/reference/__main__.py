@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scripts.reference.commands import commands_page
 from scripts.reference.pages import capabilities_page, errors_page, metrics_page
+from scripts.reference.quality import quality_page
 from scripts.reference.settings import fleet_page
 from yamori.cli.policy import Format, schema_for
 from yamori.testing.matrix.page import render
@@ -26,6 +27,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "capabilities.md": capabilities_page,
     "metrics.md": metrics_page,
     "fleet.md": fleet_page,
+    "quality.md": quality_page,
 }
 
 

@@ -1,8 +1,9 @@
 """libvirt: QEMU/KVM hosts, and libvirt's built-in test driver. See docs/decisions/0006-libvirt-driver.md."""
 
 from yamori.capabilities.session import Session
+from yamori.drivers.libvirt.quality import QUALITY
 from yamori.drivers.libvirt.settings import LibvirtSettings
-from yamori.manifest.driver import DriverManifest, Tier
+from yamori.manifest.driver import DriverManifest
 from yamori.model.errors import Unsupported
 from yamori.model.ids import EndpointName
 
@@ -20,6 +21,6 @@ DRIVER = DriverManifest(
     name="libvirt",
     settings=LibvirtSettings,
     connect=connect,
-    tier=Tier.GOLD,
     summary="QEMU and KVM hosts through libvirt (TLS, SSH, local socket, unprivileged session)",
+    quality=QUALITY,
 )
