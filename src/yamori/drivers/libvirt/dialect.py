@@ -9,7 +9,7 @@ class Dialect:
     """One family as libvirt shows it.
 
     ``transports``: how its daemon may be reached. ``bulk_stats``: one call reads the counters of all VMs.
-    ``remote``: a daemon answers, so the link needs keep-alive. ``tells_tuning``: an event follows when limits or
+    ``control_groups``: CPU is bounded by them. ``remote``: a daemon answers, so the link needs keep-alive. ``tells_tuning``: an event follows when limits or
     memory are changed. ``version_parts``: how much of the version number libvirt really knows.
     ``least_memory_bytes``: a VM is never held to less. ``moves``: VMs can migrate encrypted from host to host;
     ``no_landing`` says what is missing where that is not set up. ``absent`` names features that this family
@@ -20,6 +20,7 @@ class Dialect:
     hypervisor: str
     transports: tuple[str, ...] = ("", "unix", "tls", "ssh")
     bulk_stats: bool = True
+    control_groups: bool = True
     remote: bool = True
     tells_tuning: bool = True
     version_parts: int = 3
@@ -70,6 +71,7 @@ XEN = Dialect(
     family="xen",
     hypervisor="Xen",
     bulk_stats=False,
+    control_groups=False,
     tells_tuning=False,
     version_parts=2,
     least_memory_bytes=32 << 20,

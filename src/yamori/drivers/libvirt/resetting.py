@@ -4,7 +4,7 @@ from typing import Any
 
 import libvirt
 
-from yamori.drivers.libvirt.failure import text_of
+from yamori.drivers.libvirt.failure import of_link, text_of
 from yamori.model.errors import Rejected, Unsupported
 
 
@@ -28,6 +28,8 @@ def start_anew(handle: Any) -> None:
     try:
         handle.create()
     except libvirt.libvirtError as error:
+        if of_link(error):
+            raise
         raise Rejected(
             f"it was cut off and did not start again: {text_of(error)}", subject=handle.UUIDString()
         ) from error

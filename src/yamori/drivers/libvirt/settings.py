@@ -129,6 +129,8 @@ class LibvirtSettings(BaseModel):
     def _fits_together(self) -> Self:
         if self.pki is not None and not urlsplit(self.uri).scheme.endswith("+tls"):
             raise ValueError("pki is only for addresses with +tls, as qemu+tls and xen+tls")
+        if self.cpu_weight_of_one is not None and not self.dialect.control_groups:
+            raise ValueError("cpu_weight_of_one is only for hosts that bound VMs with control groups (qemu)")
         if self.pki is not None and "pkipath" in dict(parse_qsl(urlsplit(self.uri).query)):
             raise ValueError("give the certificates' folder either in pki or in the address, not in both")
         return self
