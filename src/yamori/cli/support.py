@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,18 +16,21 @@ from yamori.cli.connection import connect
 from yamori.cli.exits import exit_code
 from yamori.cli.options import Json, StateDir
 from yamori.cli.terminal import clean, emit, say, show
-from yamori.model.errors import Invalid, YamoriError
+from yamori.model.errors import Invalid, NotFound, YamoriError
 from yamori.model.support import FEATURES
 
 EXAMPLE = """Examples:
 
 \b
   yamori support
+  yamori support --host 'rack1-*' --feature limits
   yamori support qemu:///system
   yamori support --config fleet.yaml --json
 
-JSON: {"features": [...], "endpoints": {name: support or null}, "errors": {name: error}}.
+JSON: {"features": [...], "endpoints": {name: support or null}, "errors": {name: error}}; of what was picked.
 """
+GAP = 2
+"""Blanks between two columns."""
 
 
 def register(app: typer.Typer) -> None:
@@ -38,19 +45,42 @@ def support(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", metavar="FILE", help="Probe these endpoints directly.")
     ] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option("--host", metavar="NAME", help="Only this host or endpoint; may hold *, and be repeated."),
+    ] = None,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--feature", metavar="WORD", help="Only this row, or all of a word; may hold *, be repeated."
+        ),
+    ] = None,
+    reasons: Annotated[
+        bool, typer.Option("--reasons/--no-reasons", help="Say why something is not there.")
+    ] = True,
     state_dir: StateDir = None,
     as_json: Json = False,
 ) -> None:
     """Show the support matrix: of the running service, or probed here and now, read only."""
     if uri is not None and config is not None:
         raise Invalid("a URI and --config exclude each other", mend="give one of them")
+    rows = _rows(feature or [])
+    errors: dict[str, YamoriError] = {}
     if uri is None and config is None:
         with connect(state_dir) as client:
             found: dict[str, Any] = client.support()["endpoints"]
-        _tell(found, {}, as_json=as_json)
-        return
-    found, errors = _probed(uri, config)
-    _tell(found, errors, as_json=as_json)
+    else:
+        found, errors = _probed(uri, config)
+    if host:
+        found = _picked(found, host)
+        errors = {name: error for name, error in errors.items() if name in found}
+    if as_json:
+        _emit(found, errors, rows)
+    elif len(found) == 1:
+        ((name, only),) = found.items()
+        _show_one(name, only, rows, errors.get(name), reasons=reasons)
+    else:
+        _show_all(found, rows, errors, reasons=reasons)
     if errors:
         raise typer.Exit(max(exit_code(error) for error in errors.values()))
 
@@ -72,19 +102,107 @@ def _probed(uri: str | None, config: Path | None) -> tuple[dict[str, Any], dict[
     return found, errors
 
 
-def _tell(found: Mapping[str, Any], errors: Mapping[str, YamoriError], *, as_json: bool) -> None:
-    if as_json:
-        told = {name: {"code": e.code, "message": e.message, "mend": e.mend} for name, e in errors.items()}
-        emit({"features": list(FEATURES), "endpoints": found, "errors": told})
+def _rows(untrusted_words: Sequence[str]) -> tuple[str, ...]:
+    """Return the rows that are meant, in the matrix's order. Raises BadParameter for a word that means none."""
+    wanted: set[str] = set()
+    for word in untrusted_words:
+        meant = {row for row in FEATURES if fnmatchcase(row, word) or row.partition(".")[0] == word}
+        if not meant:
+            hits = difflib.get_close_matches(word, [*FEATURES, *(row.partition(".")[0] for row in FEATURES)], n=1)
+            hint = f" Did you mean {hits[0]!r}?" if hits else ""
+            raise typer.BadParameter(
+                f"no row of the matrix is called {word[:60]!r}.{hint}", param_hint="--feature"
+            )
+        wanted |= meant
+    return tuple(row for row in FEATURES if not wanted or row in wanted)
+
+
+def _picked(found: Mapping[str, Any], untrusted_names: Sequence[str]) -> dict[str, Any]:
+    """Return the endpoints that are meant; a host of an endpoint (`endpoint/host`) means that endpoint."""
+    wanted: set[str] = set()
+    for pattern in untrusted_names:
+        meant = {name for name in found if fnmatchcase(name, pattern) or name == pattern.partition("/")[0]}
+        if not meant:
+            known = ", ".join(clean(name, 60) for name in found) or "none"
+            raise NotFound(f"no endpoint is called {clean(pattern, 60)}", mend=f"there are: {known}")
+        wanted |= meant
+    return {name: support for name, support in found.items() if name in wanted}
+
+
+def _emit(found: Mapping[str, Any], errors: Mapping[str, YamoriError], rows: Sequence[str]) -> None:
+    told = {name: {"code": e.code, "message": e.message, "mend": e.mend} for name, e in errors.items()}
+    kept = {
+        name: None if one is None else one | {"cells": {r: c for r, c in one["cells"].items() if r in rows}}
+        for name, one in found.items()
+    }
+    emit({"features": list(rows), "endpoints": kept, "errors": told})
+
+
+def _show_one(name: str, support: Any, rows: Sequence[str], error: YamoriError | None, *, reasons: bool) -> None:
+    """Show one endpoint: each reason beside its row."""
+    if support is None:
+        say(f"{clean(name)}: {_why(error)}")
         return
-    names = list(found)
-    rows = [[feature, *(_level(found[name], feature) for name in names)] for feature in FEATURES]
-    show(["FEATURE", *(clean(name) for name in names)], rows)
+    say(f"{clean(name)}: {clean(support['driver'])} on {clean(support['hypervisor'])}{_later(support)}")
+    why = {row: support["cells"].get(row, {}).get("reason", "") for row in rows}
+    if reasons:
+        show(["FEATURE", "LEVEL", "REASON"], [[row, _level(support, row), clean(why[row], 400)] for row in rows])
+    else:
+        show(["FEATURE", "LEVEL"], [[row, _level(support, row)] for row in rows])
+
+
+def _show_all(
+    found: Mapping[str, Any], rows: Sequence[str], errors: Mapping[str, YamoriError], *, reasons: bool
+) -> None:
+    """Show endpoints side by side, as many as fit; then the reasons, each with all whom it concerns."""
+    for number, block in enumerate(_blocks(list(found), max(len(row) for row in rows))):
+        if number:
+            say()
+        kinds = ["(hypervisor)", *(_kind(found[name]) for name in block)]
+        levels = [[row, *(_level(found[name], row) for name in block)] for row in rows]
+        show(["FEATURE", *(clean(name) for name in block)], [kinds, *levels])
+    told: dict[tuple[str, str], list[str]] = {}
+    for name, one in found.items():
+        if one is None:
+            told.setdefault(("", _why(errors.get(name))), []).append(name)
+            continue
+        for reason, concerned in _reasons(one, rows).items() if reasons else ():
+            told.setdefault((", ".join(concerned), reason), []).append(name)
+        if later := _later(one):
+            told.setdefault(("", later.removeprefix("; ")), []).append(name)
+    if told:
+        say()
+    for (concerned_rows, reason), names in told.items():
+        said = ", ".join(clean(name) for name in names)
+        say(": ".join(part for part in (said, concerned_rows, clean(reason, 400)) if part))
+
+
+def _blocks(names: Sequence[str], first: int) -> Iterable[Sequence[str]]:
+    """Split endpoints so that each part fits beside the rows' names; a file or a pipe takes them all at once."""
+    if not sys.stdout.isatty():
+        return [names]
+    room = shutil.get_terminal_size().columns
+    blocks: list[list[str]] = [[]]
+    used = first
     for name in names:
-        for reason, features in _reasons(found[name]).items():
-            say(f"{clean(name)}: {', '.join(features)}: {clean(reason, 400)}")
-        if found[name] is None:
-            say(f"{clean(name)}: {_why(errors.get(name))}")
+        width = GAP + max(len(clean(name)), _KIND_WIDTH)
+        if blocks[-1] and used + width > room:
+            blocks.append([])
+            used = first
+        blocks[-1].append(name)
+        used += width
+    return blocks
+
+
+_KIND_WIDTH = 20
+
+
+def _kind(support: Any) -> str:
+    return "unknown" if support is None else clean(support["hypervisor"], _KIND_WIDTH - 1)
+
+
+def _later(support: Any) -> str:
+    return "; a part of it could not be asked yet" if support.get("provisional") else ""
 
 
 def _why(error: YamoriError | None) -> str:
@@ -98,9 +216,9 @@ def _level(support: Any, feature: str) -> str:
     return "unknown" if support is None else str(support["cells"].get(feature, {}).get("level", "unknown"))
 
 
-def _reasons(support: Any) -> dict[str, list[str]]:
+def _reasons(support: Any, rows: Sequence[str]) -> dict[str, list[str]]:
     told: dict[str, list[str]] = {}
-    for feature, cell in ({} if support is None else support["cells"]).items():
-        if cell["reason"]:
-            told.setdefault(cell["reason"], []).append(clean(feature))
+    for row in rows:
+        if reason := support["cells"].get(row, {}).get("reason", ""):
+            told.setdefault(reason, []).append(row)
     return told
