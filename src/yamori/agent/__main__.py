@@ -1,4 +1,4 @@
-"""`python -m yamori.agent run|enrol|status`: as `yamori agent …`, but it starts faster on a small machine."""
+"""`python -m yamori.agent COMMAND`: as `yamori agent …`, but it starts faster on a small machine."""
 
 import argparse
 import json
@@ -8,11 +8,13 @@ from pathlib import Path
 from yamori.agent.service import program
 from yamori.model.errors import Defect, YamoriError
 
+_PLAIN = {"status": program.status, "prepare": program.prepare, "let-go": program.let_go}
+
 
 def main() -> int:
     """Do what the command line says; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m yamori.agent", description=__doc__)
-    parser.add_argument("command", choices=("run", "enrol", "status"))
+    parser.add_argument("command", choices=("run", "enrol", "status", "prepare", "let-go"))
     parser.add_argument("--config", type=Path, help="the agent's file; left out: /etc/yamori/agent.yaml, if any")
     parser.add_argument("--controller", help="HOST:PORT, for enrol")
     parser.add_argument(
@@ -29,7 +31,8 @@ def main() -> int:
             told = program.enrol(asked.config, controller=asked.controller, token=token)
             sys.stdout.write(json.dumps(told) + "\n")
         else:
-            sys.stdout.write(json.dumps(program.status(asked.config)) + "\n")
+            told = _PLAIN[asked.command](asked.config)
+            sys.stdout.write(json.dumps(told) + "\n")
     except Defect:
         raise
     except YamoriError as error:

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from yamori import __version__
 from yamori.cli import (
+    agent,
     bench,
     demo,
     explain,
@@ -92,7 +93,7 @@ def options(
 
 for _module in (up, status, fleet, top, findings, runs, explain, watch, throttle, release, migrate, undo, support):
     _module.register(app)
-for _module in (kill_switch, policy, ledger, lab, demo, bench):
+for _module in (kill_switch, policy, ledger, agent, lab, demo, bench):
     _module.register(app)
 
 

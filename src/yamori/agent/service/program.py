@@ -1,20 +1,37 @@
 """What the commands on a host do, for `yamori agent …` and for `python -m yamori.agent …`, which starts faster."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import os
 import pwd
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from yamori.agent.functions import needs, open_host
 from yamori.agent.service.privileges import unprivileged
-from yamori.agent.service.settings import Settings, read_settings
-from yamori.model.errors import NotFound
+from yamori.agent.service.settings import CONFIG, Settings, read_settings
+from yamori.model.errors import NotFound, NotPermitted
 from yamori.model.plain import Json, to_plain
+
+if TYPE_CHECKING:
+    from yamori.agent.install.plan import Outcome, Plan
 
 FORMAT = "%(levelname)s %(message)s"
 _SINGLE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """Libraries for numbers start threads by themselves; privileges are dropped while there is only one."""
+
+
+@runtime_checkable
+class EndsLapses(Protocol):
+    """A session that can put back at once what it was to put back later."""
+
+    async def end_lapses(self) -> None:
+        """Put it back."""
+        ...
 
 
 def run(config: Path | None) -> None:
@@ -23,14 +40,31 @@ def run(config: Path | None) -> None:
         os.environ.setdefault(name, "1")
     logging.basicConfig(level=logging.INFO, format=FORMAT, stream=sys.stderr)
     settings = read_settings(config)
-    from yamori.agent.functions import needs
-
+    if os.geteuid() == 0:
+        _hand_over(settings)
     unprivileged(needs(settings.host), settings.agent.user)
     asyncio.run(_serve(settings))
 
 
+def prepare(config: Path | None) -> Json:
+    """As root, hand over what the functions need; return {"changed": [path, …]}. Raises Invalid, NotFound."""
+    logging.basicConfig(level=logging.INFO, format=FORMAT, stream=sys.stderr)
+    return {"changed": list(_hand_over(read_settings(config)))}
+
+
+def _hand_over(settings: Settings) -> tuple[str, ...]:
+    from yamori.agent.install.access import hand_over, wanted
+
+    if os.geteuid() != 0:
+        raise NotPermitted("only root can hand over what is root's", mend="use sudo")
+    try:
+        return hand_over(wanted(settings.host), settings.agent.user)
+    except KeyError:
+        mend = "run yamori agent install"
+        raise NotFound("there is no such user", subject=settings.agent.user, mend=mend) from None
+
+
 async def _serve(settings: Settings) -> None:
-    from yamori.agent.functions import open_host
     from yamori.agent.service.running import until_stopped
 
     session = await open_host(settings.host)
@@ -57,6 +91,52 @@ def enrol(config: Path | None, *, controller: str, token: str) -> Json:
         "expires_at": to_plain(identity.certificate.not_after),
         "path": str(file.path),
     }
+
+
+def install(config: Path | None, *, service: bool, dry_run: bool) -> Json:
+    """Make this host ready; return {"steps": [{"step", "outcome", "text"}], "changed"}.
+
+    Raises NotPermitted unless root, Failed.
+    """
+    plan = _plan(config)
+    return _told(plan.carry_out(plan.install(service=service), dry_run=dry_run))
+
+
+def uninstall(config: Path | None, *, purge: bool, dry_run: bool) -> Json:
+    """Undo ``install``; as ``install``. Limits that were to end by themselves end at once."""
+    plan = _plan(config)
+    return _told(plan.carry_out(plan.uninstall(purge=purge), dry_run=dry_run))
+
+
+def let_go(config: Path | None) -> Json:
+    """End all limits that still are to end by themselves, at once; return {}. With the rights of the service."""
+    logging.basicConfig(level=logging.INFO, format=FORMAT, stream=sys.stderr)
+    settings = read_settings(config)
+    if os.geteuid() == 0:
+        _hand_over(settings)
+    unprivileged(needs(settings.host), settings.agent.user)
+
+    async def work() -> None:
+        session = await open_host(settings.host)
+        try:
+            if isinstance(session, EndsLapses):
+                await session.end_lapses()
+        finally:
+            await session.close()
+
+    asyncio.run(work())
+    return {}
+
+
+def _plan(config: Path | None) -> Plan:
+    from yamori.agent.install.plan import Plan
+
+    return Plan(settings=read_settings(config), config=config or CONFIG)
+
+
+def _told(outcomes: Sequence[Outcome]) -> Json:
+    changed = any(outcome.outcome != "already" for outcome in outcomes)
+    return {"steps": [outcome.plain() for outcome in outcomes], "changed": changed}
 
 
 def status(config: Path | None) -> Json:
