@@ -19,6 +19,8 @@ written by hand. How far each driver has come beyond it: [quality of drivers](re
 - **FAILS**: claimed, but tests of the kit failed.
 - A cell with a date was not asked by the newest run, and last proven on that day; all others are its.
 """
+STAGES = """A stage is one of `scripts/test.sh`; `make test` plays them. *In part*: a smoke test, or tests left out.
+"""
 NEVER = "never"
 
 
@@ -28,7 +30,7 @@ def render(columns: Sequence[MatrixColumn]) -> str:
     parts = [HEAD, "## At a glance\n\n" + _overview(columns, reasons)]
     if reasons:
         parts.append("\n".join(f"{number}. {text(reason)}" for number, reason in enumerate(reasons, 1)))
-    parts.append("## When each was run\n\n" + _runs(columns))
+    parts.append(f"## When each was run\n\n{STAGES}\n" + _runs(columns))
     if agents := _by_agent(columns):
         parts.append("## What the host agent adds\n\n" + agents)
     parts += [f"## {text(str(column.name))}\n\n{_details(column)}" for column in columns]
