@@ -81,7 +81,7 @@ def throughput(sender: Space, receiver: Space, address: str, seconds: float = 3.
             while time.monotonic() < stop:
                 got += len(into.recv(65536))
             rate = got / (time.monotonic() - begun)
-        thread.join()
+            thread.join()  # before the connection is closed under it
     return rate
 
 
@@ -104,6 +104,19 @@ def test_nothing_is_left_behind(host: Space, guest: Space, means: Means) -> None
         host.ask(lambda n, r=rate: shaping.set_towards(n, link, r))
         host.ask(lambda n, r=rate: shaping.set_from(n, link, r, means))
     assert (host.names(), host.sh("tc qdisc show"), host.sh("tc filter show dev vnet7 ingress")) == before
+
+
+def test_an_interface_without_any_queue_by_libvirt_s_wish_has_none_again_after(host: Space, guest: Space) -> None:
+    link = host.link("vnet7")
+    host.sh("tc qdisc add dev vnet7 root noqueue")
+    assert host.sh("tc qdisc show dev vnet7").startswith("qdisc noqueue")
+    for rate in (100_000, 200_000):
+        host.ask(lambda n, r=rate: shaping.set_towards(n, link, r))
+        assert host.ask(lambda n: shaping.read_towards(n, link)) == rate
+    for _ in range(2):
+        host.ask(lambda n: shaping.set_towards(n, link, None))
+        assert host.ask(lambda n: shaping.read_towards(n, link)) is None
+        assert host.sh("tc qdisc show dev vnet7").startswith("qdisc noqueue")
 
 
 @pytest.mark.parametrize("foreign", ["htb default 1", "tbf rate 1mbit burst 16k latency 50ms", "pfifo"])

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -25,7 +26,7 @@ _TYPE_BITS = 0x3FFF
 _PATIENCE_S = 10.0
 _MOST_MESSAGES = 1_000_000
 _IFF_UP = 0x1
-_NAME, _ADDRESS, _MTU, _LINK_INFO, _ALIAS, _KIND = 3, 1, 4, 18, 20, 1
+_NAME, _ADDRESS, _MTU, _MASTER, _LINK_INFO, _ALIAS, _KIND = 3, 1, 4, 10, 18, 20, 1
 _MESSAGE = 1
 """NLMSGERR_ATTR_MSG: the kernel's own words about a refusal."""
 
@@ -48,6 +49,8 @@ class Link:
     """What made it (``tun``, ``ifb``, ``veth``); empty for hardware and Xen's backends."""
     address: bytes
     mtu: int
+    master: int
+    """Index of the bridge that it is a port of, 0 if of none."""
 
 
 class Netlink:
@@ -160,7 +163,8 @@ def links(netlink: Netlink) -> Mapping[int, Link]:
             name=text(told.get(_NAME, b"")),
             kind=text(attributes(told.get(_LINK_INFO, b"")).get(_KIND, b"")),
             address=told.get(_ADDRESS, b""),
-            mtu=int.from_bytes(told.get(_MTU, b"\0" * 4), "little"),
+            mtu=int.from_bytes(told.get(_MTU, b""), sys.byteorder),
+            master=int.from_bytes(told.get(_MASTER, b""), sys.byteorder),
         )
     return found
 

@@ -17,6 +17,7 @@ from yamori.model.errors import Conflict, Unsupported
 
 _DETOUR = re.compile(r"yamori-(\d{1,8})")
 _DETOUR_KIND = "ifb"
+_OURS = (traffic.HANDLE, traffic.HANDLE_OVER_NONE)
 
 
 class Way(StrEnum):
@@ -48,8 +49,8 @@ class _Gate:
 
 def read_towards(netlink: Netlink, link: Link) -> int | None:
     """Return what bounds the way to the guest, bytes per second. Raises Conflict when another hand shapes it."""
-    queue = _our_queue(netlink, link)
-    return None if queue is None else queue.rate
+    queue = _queue(netlink, link)
+    return queue.rate if queue is not None and queue.handle in _OURS else None
 
 
 def read_from(netlink: Netlink, link: Link) -> int | None:
@@ -65,11 +66,13 @@ def read_from(netlink: Netlink, link: Link) -> int | None:
 
 def set_towards(netlink: Netlink, link: Link, rate: int | None) -> None:
     """Bound the way to the guest, or free it. Raises Conflict, KernelRefused."""
-    queue = _our_queue(netlink, link)
+    queue = _queue(netlink, link)
+    ours = queue is not None and queue.handle in _OURS
     if rate is not None:
-        traffic.queue_at(netlink, link.index, rate, link.mtu)
-    elif queue is not None:
-        traffic.unqueue(netlink, link.index)
+        handle = traffic.HANDLE if queue is None else queue.handle if ours else traffic.HANDLE_OVER_NONE
+        traffic.queue_at(netlink, link.index, rate, link.mtu, handle)
+    elif queue is not None and ours:
+        traffic.unqueue(netlink, link.index, queue.handle)
 
 
 def set_from(netlink: Netlink, link: Link, rate: int | None, means: Means) -> None:
@@ -107,16 +110,17 @@ def sweep(netlink: Netlink) -> None:
 def check(netlink: Netlink, link: Link, *, towards: bool, outwards: bool) -> None:
     """Find out before anything is changed whether another hand shapes an interface. Raises Conflict."""
     if towards:
-        _our_queue(netlink, link)
+        _queue(netlink, link)
     if outwards:
         _gate(netlink, link)
 
 
-def _our_queue(netlink: Netlink, link: Link) -> Queueing | None:
+def _queue(netlink: Netlink, link: Link) -> Queueing | None:
+    """Return the queue at an interface that somebody has asked for: ours, or explicitly none."""
     for queue in traffic.queueings(netlink, link.index):
         if queue.parent != traffic.ROOT or queue.handle == 0:
             continue  # below the root, or the kernel's own, which has no number
-        if queue.handle == traffic.HANDLE and queue.kind == "tbf":
+        if queue.kind == traffic.NO_QUEUE or (queue.handle in _OURS and queue.kind == "tbf"):
             return queue
         raise Conflict(
             f"{link.name} is shaped by another hand ({queue.kind} {queue.handle >> 16:x}:)",

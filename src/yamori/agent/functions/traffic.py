@@ -6,14 +6,19 @@ Rates are bytes per second, exact: the kernel is asked and read in its own units
 import math
 import socket
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from yamori.agent.functions.netlink import CREATE, EXCLUSIVE, REPLACE, Netlink, attribute, attributes, text
 
-HANDLE = 0x5941_0000
-"""``5941:``, the handle by which our queueing is known."""
+HANDLE, HANDLE_OVER_NONE = 0x5941_0000, 0x5942_0000
+"""``5941:`` and ``5942:``, the handles by which our queueing is known.
+
+The second says that somebody (libvirt does) had asked for no queue at all on the interface: it gets that back.
+"""
+NO_QUEUE = "noqueue"
 PRIORITY = 0x5941
 """The priority by which our filter is known."""
 ROOT, INGRESS, INGRESS_HANDLE = 0xFFFF_FFFF, 0xFFFF_FFF1, 0xFFFF_0000
@@ -90,7 +95,7 @@ def queueings(netlink: Netlink, index: int) -> list[Queueing]:
 
 def _tbf_rate(told: Mapping[int, bytes]) -> int | None:
     if _TBF_RATE64 in told:
-        return int.from_bytes(told[_TBF_RATE64], "little")
+        return int.from_bytes(told[_TBF_RATE64], sys.byteorder)
     parameters = told.get(_TBF_PARAMETERS, b"")
     if len(parameters) < _TBF.size:
         return None
@@ -98,7 +103,7 @@ def _tbf_rate(told: Mapping[int, bytes]) -> int | None:
     return rate
 
 
-def queue_at(netlink: Netlink, index: int, rate: int, mtu: int) -> None:
+def queue_at(netlink: Netlink, index: int, rate: int, mtu: int, handle: int = HANDLE) -> None:
     """Hang a token bucket on an interface's way out, or change the rate of ours. Raises KernelRefused."""
     burst = max(rate // 40, 2 * (mtu + 22), 4096)
     limit = min(_U32, burst + max(math.ceil(rate * QUEUE_S), 20 * (mtu + 22)))
@@ -107,13 +112,17 @@ def queue_at(netlink: Netlink, index: int, rate: int, mtu: int) -> None:
     options = attribute(_TBF_PARAMETERS, parameters) + attribute(_TBF_BURST, struct.pack("=I", min(burst, _U32)))
     if rate > _U32:
         options += attribute(_TBF_RATE64, struct.pack("=Q", rate))
-    body = _MESSAGE.pack(0, index, HANDLE, ROOT, 0) + attribute(_KIND, b"tbf\0") + attribute(_OPTIONS, options)
+    body = _MESSAGE.pack(0, index, handle, ROOT, 0) + attribute(_KIND, b"tbf\0") + attribute(_OPTIONS, options)
     netlink.change(_NEW_QDISC, CREATE | REPLACE, body)
 
 
-def unqueue(netlink: Netlink, index: int) -> None:
+def unqueue(netlink: Netlink, index: int, handle: int = HANDLE) -> None:
     """Take our token bucket off an interface. Raises KernelRefused."""
-    netlink.change(_DEL_QDISC, 0, _MESSAGE.pack(0, index, HANDLE, ROOT, 0))
+    if handle == HANDLE_OVER_NONE:
+        body = _MESSAGE.pack(0, index, 0, ROOT, 0) + attribute(_KIND, NO_QUEUE.encode() + b"\0")
+        netlink.change(_NEW_QDISC, CREATE | REPLACE, body)
+    else:
+        netlink.change(_DEL_QDISC, 0, _MESSAGE.pack(0, index, handle, ROOT, 0))
 
 
 def open_ingress(netlink: Netlink, index: int) -> None:
@@ -150,7 +159,7 @@ def _filter(kind: str, priority: int, action: Mapping[int, bytes]) -> Filter:
     if name == "police" and len(told.get(_POLICE_PARAMETERS, b"")) >= _POLICE.size:
         rate = _RATE.unpack(_POLICE.unpack_from(told[_POLICE_PARAMETERS])[5])[5]
         if _POLICE_RATE64 in told:
-            rate = int.from_bytes(told[_POLICE_RATE64], "little")
+            rate = int.from_bytes(told[_POLICE_RATE64], sys.byteorder)
     if name == "mirred" and len(told.get(_MIRRED_PARAMETERS, b"")) >= _MIRRED.size:
         target = _MIRRED.unpack_from(told[_MIRRED_PARAMETERS])[6]
     return Filter(kind=kind, priority=priority, action=name, rate=rate, target=target)
