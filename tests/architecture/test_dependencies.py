@@ -15,7 +15,7 @@ def plain(requirement: str) -> str:
 
 
 RUNTIME = {plain(r) for r in PROJECT["dependencies"]}
-OPTIONAL = {plain(r) for extra in ("libvirt", "bench", "testing") for r in PROJECT["optional-dependencies"][extra]}
+OPTIONAL = {plain(r) for extra in ("libvirt", "vsphere", "bench", "testing") for r in PROJECT["optional-dependencies"][extra]}
 
 
 def used() -> set[str]:
