@@ -79,7 +79,15 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
     assert f"  yamori {' '.join(path)}" in told.out.partition("Example")[2]
 
 
-ACTS = {("throttle",), ("release",), ("migrate",), ("undo",), ("lab", "down")}
+ACTS = {
+    ("throttle",),
+    ("release",),
+    ("migrate",),
+    ("undo",),
+    ("lab", "down"),
+    ("agent", "install"),
+    ("agent", "uninstall"),
+}
 NO_JSON = {("policy", "schema"), ("ledger", "export"), ("lab", "config")}
 """They print JSON and nothing else."""
 
