@@ -23,7 +23,6 @@ EXAMPLE = """\
 # controller: controller.example:8471
 # host:
 #   functions: [net, cpu, disk, usage, waiting]
-{}
 """
 
 

@@ -60,10 +60,10 @@ def read_settings(config: Path | None) -> Settings:
         untrusted_text = b""
     except OSError as error:
         raise Invalid(f"cannot be read: {error.strerror}", subject=str(path)) from error
-    document = parse(untrusted_text if untrusted_text.strip() else b"{}", str(path))
+    if all(line.strip().startswith((b"#", b"---")) or not line.strip() for line in untrusted_text.splitlines()):
+        return Settings(agent=AgentSettings(), host=HostSettings())  # nothing need be said
+    document = parse(untrusted_text, str(path))
     value = document.value
-    if value is None:
-        return Settings(agent=AgentSettings(), host=HostSettings())
     document.refuse_nothing()
     agent = document.validate(AgentSettings, without=("host",))
     has_host = isinstance(value, dict) and "host" in value
