@@ -1,6 +1,7 @@
 """Parts of the lab that need neither root nor a hypervisor."""
 
 import datetime as dt
+import gzip
 import io
 import os
 import subprocess
@@ -13,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from yamori.lab import initramfs, layout, pki, service, slot, storage, wire
+from yamori.lab import cpio, layout, pki, service, slot, storage, wire
 from yamori.lab.attack import AttackKind, attack_line
 from yamori.lab.processes import ProcessId, end, start_recorded
 from yamori.lab.registry import Kind, Registry
@@ -204,10 +205,11 @@ def test_disks_differ_from_guest_to_guest_have_no_holes_and_are_the_same_each_ti
 
 
 def test_the_archive_of_the_guests_userland_can_be_read_by_cpio(tmp_path: Path) -> None:
-    archive = initramfs._Archive()
+    archive = cpio.Archive()
     archive.folder("bin")
     archive.file("bin/tool", b"odd", executable=True)
-    listed = subprocess.run(["/bin/busybox", "cpio", "-t"], input=archive.end(), capture_output=True, check=True)
+    content = gzip.decompress(archive.compressed())
+    listed = subprocess.run(["/bin/busybox", "cpio", "-t"], input=content, capture_output=True, check=True)
     assert listed.stdout.split() == [b"bin", b"bin/tool"]
 
 

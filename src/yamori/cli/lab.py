@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,13 @@ NAME = Annotated[str, typer.Argument(metavar="NAME", help="The lab's name.")]
 DEFAULT = "lab"
 
 
+class Kind(StrEnum):
+    """What a lab may have beside QEMU hosts."""
+
+    XEN = "xen"
+    VSPHERE = "vsphere"
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(commands, name="lab")
@@ -32,16 +40,23 @@ def register(app: typer.Typer) -> None:
 \b
   yamori lab up
   yamori lab up big --hosts 3 --guests 6 --config big.yaml
+  yamori lab up mixed --hosts 1 --with xen,vsphere
 
 JSON: the configuration of its fleet.
 """
 )
 def up(
     name: NAME = DEFAULT,
-    hosts: Annotated[int, typer.Option("--hosts", min=1, max=10, help="How many hosts.")] = 2,
+    hosts: Annotated[int, typer.Option("--hosts", min=0, max=10, help="How many QEMU hosts.")] = 2,
     guests: Annotated[int, typer.Option("--guests", min=0, max=20, help="Guests on each host.")] = 4,
     memory: Annotated[int, typer.Option("--memory", min=96, max=4096, help="MiB for each guest.")] = 256,
     accelerator: Annotated[str, typer.Option("--accelerator", help="auto, kvm or tcg.")] = "auto",
+    beside: Annotated[
+        str, typer.Option("--with", metavar="KINDS", help="Hypervisors beside QEMU: xen, vsphere, or both.")
+    ] = "",
+    xen_hosts: Annotated[
+        int, typer.Option("--xen-hosts", min=1, max=3, help="How many Xen hosts, with --with xen.")
+    ] = 1,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", metavar="FILE", help="Write the fleet's configuration here.")
     ] = None,
@@ -55,12 +70,15 @@ def up(
     from yamori.lab.spec import Accelerator, LabSpec
 
     one_of(Accelerator, accelerator, "--accelerator")
+    kinds = {one_of(Kind, word.strip(), "--with") for word in beside.split(",") if word.strip()}
     spec = LabSpec(
         name=name,
         hosts=hosts,
         guests_per_host=guests,
         guest_memory_mib=memory,
         accelerator=Accelerator(accelerator),
+        xen_hosts=xen_hosts if Kind.XEN in kinds else 0,
+        vcenter=Kind.VSPHERE in kinds,
         detached=True,
     )
     _need_root()
@@ -72,7 +90,8 @@ def up(
     if as_json:
         emit(fleet)
         return
-    say(f"lab {name} is up: {len(made.hosts)} hosts, {len(made.guests)} guests")
+    more = " and a vCenter" if spec.vcenter else ""
+    say(f"lab {name} is up: {len(made.hosts)} hosts with {len(made.guests)} guests{more}")
     say(
         f"guard it with: yamori up --config {clean(config)}"
         if config

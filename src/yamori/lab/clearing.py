@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from yamori.lab import cgroup, network, slot
+from yamori.lab import cache, cgroup, network, slot
 from yamori.lab.layout import CGROUP_ROOT, STATE_ROOT
 from yamori.lab.processes import ProcessId, end
 from yamori.lab.registry import Kind, Registry
@@ -52,6 +52,7 @@ def clear(name: str) -> Cleared:
     if registry.path.parent.exists():
         shutil.rmtree(registry.path.parent)
         cleared.directories.append(str(registry.path.parent))
+    cache.sweep()
     number = slot.holders().get(name)
     if number is not None:
         slot.release(number, name)

@@ -20,32 +20,26 @@ def definition(
     spec: LabSpec, layout: Layout, plan: GuestPlan, *, domain_type: str, kernel: Path, initrd: Path
 ) -> str:
     """Domain XML: PVH boot, RAM in a file of the host, virtio disk and nic, balloon statistics, serial log."""
-    ET.register_namespace("yamori", METADATA_NAMESPACE)
     domain = ET.Element("domain", type=domain_type)
-    _text(domain, "name", plan.name)
-    _text(domain, "uuid", plan.uuid)
-    metadata = ET.SubElement(domain, "metadata")
-    ET.SubElement(metadata, f"{{{METADATA_NAMESPACE}}}vm", tenant=plan.tenant, sla=plan.sla)
-    _text(domain, "title", plan.title)
-    _text(domain, "description", f"tenant {plan.tenant}, {plan.sla}, disk on {plan.storage} storage")
-    _text(domain, "memory", str(spec.guest_memory_mib), unit="MiB")
-    _text(domain, "currentMemory", str(spec.guest_memory_mib), unit="MiB")
+    add_identity(domain, plan)
+    text(domain, "memory", str(spec.guest_memory_mib), unit="MiB")
+    text(domain, "currentMemory", str(spec.guest_memory_mib), unit="MiB")
     backing = ET.SubElement(domain, "memoryBacking")
     ET.SubElement(backing, "source", type="file")
     ET.SubElement(backing, "access", mode="shared")
-    _text(domain, "vcpu", "1")
-    _text(ET.SubElement(domain, "cputune"), "shares", str(plan.cpu_shares))
+    text(domain, "vcpu", "1")
+    text(ET.SubElement(domain, "cputune"), "shares", str(plan.cpu_shares))
     system = ET.SubElement(domain, "os")
-    _text(system, "type", "hvm", arch="x86_64", machine="pc")
-    _text(system, "kernel", str(kernel))
-    _text(system, "initrd", str(initrd))
-    _text(system, "cmdline", f"{_COMMAND_LINE} {_guest_settings(spec, layout, plan)}")
+    text(system, "type", "hvm", arch="x86_64", machine="pc")
+    text(system, "kernel", str(kernel))
+    text(system, "initrd", str(initrd))
+    text(system, "cmdline", f"{_COMMAND_LINE} {guest_settings(layout, plan, spec.working_set_mib)}")
     features = ET.SubElement(domain, "features")
     ET.SubElement(features, "acpi")
     if domain_type == "qemu":
-        _text(ET.SubElement(features, "tcg"), "tb-cache", str(_TRANSLATION_CACHE_MIB), unit="MiB")
-    _text(domain, "on_reboot", "restart")
-    _text(domain, "on_crash", "destroy")
+        text(ET.SubElement(features, "tcg"), "tb-cache", str(_TRANSLATION_CACHE_MIB), unit="MiB")
+    text(domain, "on_reboot", "restart")
+    text(domain, "on_crash", "destroy")
     performance = ET.SubElement(domain, "perf")
     for event in ("page_faults_maj", "page_faults_min"):
         ET.SubElement(performance, "event", name=event, enabled="yes")
@@ -53,16 +47,28 @@ def definition(
     return ET.tostring(domain, encoding="unicode")
 
 
-def _guest_settings(spec: LabSpec, layout: Layout, plan: GuestPlan) -> str:
+def add_identity(domain: ET.Element, plan: GuestPlan) -> None:
+    """Name, UUID, owner and words for people: what a definition says whatever hypervisor it is for."""
+    ET.register_namespace("yamori", METADATA_NAMESPACE)
+    text(domain, "name", plan.name)
+    text(domain, "uuid", plan.uuid)
+    metadata = ET.SubElement(domain, "metadata")
+    ET.SubElement(metadata, f"{{{METADATA_NAMESPACE}}}vm", tenant=plan.tenant, sla=plan.sla)
+    text(domain, "title", plan.title)
+    text(domain, "description", f"tenant {plan.tenant}, {plan.sla}, disk on {plan.storage} storage")
+
+
+def guest_settings(layout: Layout, plan: GuestPlan, working_set_mib: int) -> str:
+    """What the guest's init reads from the kernel's command line."""
     return (
         f"yamori.address={layout.guest_address(plan.number)}/24 yamori.name={plan.name} "
-        f"yamori.workingset={spec.working_set_mib} yamori.shell=1"
+        f"yamori.workingset={working_set_mib} yamori.shell=1"
     )
 
 
 def _devices(domain: ET.Element, layout: Layout, plan: GuestPlan) -> None:
     devices = ET.SubElement(domain, "devices")
-    _text(devices, "emulator", "/usr/bin/qemu-system-x86_64")
+    text(devices, "emulator", "/usr/bin/qemu-system-x86_64")
     _disk(devices, layout, plan)
     nic = ET.SubElement(devices, "interface", type="bridge")
     ET.SubElement(nic, "mac", address=layout.guest_mac(plan.number))
@@ -92,7 +98,8 @@ def _disk(devices: ET.Element, layout: Layout, plan: GuestPlan) -> None:
     ET.SubElement(disk, "serial").text = plan.name
 
 
-def _text(parent: ET.Element, tag: str, text: str, **attributes: str) -> ET.Element:
+def text(parent: ET.Element, tag: str, content: str, **attributes: str) -> ET.Element:
+    """Add an element that holds text."""
     element = ET.SubElement(parent, tag, attributes)
-    element.text = text
+    element.text = content
     return element

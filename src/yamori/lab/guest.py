@@ -14,19 +14,20 @@ from yamori.lab import domain, wire
 from yamori.lab.host import Host
 from yamori.lab.layout import Layout
 from yamori.lab.spec import GuestPlan, LabSpec
+from yamori.lab.xen.host import XenHost
 from yamori.model.errors import Failed, TimedOut, Unsupported
 
 
 @contextmanager
-def connection(host: Host) -> Iterator[Any]:
-    """A libvirt connection through the host's local socket; blocking, for a thread of its own.
+def connection(host: Host | XenHost) -> Iterator[Any]:
+    """A libvirt connection to a host; blocking, for a thread of its own.
 
-    Not over TLS: when a host is killed the local socket reports it at once, while a TCP connection into a
-    vanished namespace would wait for ever.
+    Through the local socket where there is one, not over TLS: when a host is killed the local socket reports it at
+    once, while a TCP connection into a vanished namespace would wait for ever.
     """
     libvirt = _library()
     try:
-        opened = libvirt.open(f"qemu+unix:///system?socket=/proc/{host.init().pid}/root/run/libvirt/libvirt-sock")
+        opened = libvirt.open(host.local_uri)
     except libvirt.libvirtError as error:
         raise Failed(f"cannot connect to libvirtd of {host.name}: {error}") from None
     try:

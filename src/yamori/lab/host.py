@@ -38,6 +38,11 @@ class Host:
         return f"qemu+tls://{self.address}/system"
 
     @property
+    def local_uri(self) -> str:
+        """libvirt URI of the socket inside the host; raises NotFound when the host is off."""
+        return f"qemu+unix:///system?socket=/proc/{self.init().pid}/root/run/libvirt/libvirt-sock"
+
+    @property
     def directory(self) -> Path:
         """Private files: logs under ``log``, local disks under ``store``."""
         return self._layout.host_directory(self.name)

@@ -31,11 +31,9 @@ def write(
         (top / name).mkdir(parents=True, exist_ok=True)
     _, group = hypervisor_ids()
     pki.write_host(authority, top / "upper" / "pki", name=host, address=address, qemu_group=group)
-    lines = ["127.0.0.1 localhost"]
-    lines += [f"{layout.host_address(index)} {name}" for index, name in enumerate(spec.host_names())]
-    (top / "upper" / "hosts").write_text("\n".join(lines) + "\n")
+    (top / "upper" / "hosts").write_text(names_of_hosts(spec, layout))
     (top / "upper" / "hostname").write_text(host + "\n")
-    (top / "libvirt" / "libvirtd.conf").write_text(_libvirtd(spec, host, address))
+    (top / "libvirt" / "libvirtd.conf").write_text(libvirtd_configuration(spec, address, str(uuid.uuid4())))
     (top / "libvirt" / "qemu.conf").write_text(_QEMU)
     if _FILTERS.is_dir():
         shutil.copytree(_FILTERS, top / "libvirt" / "nwfilter", dirs_exist_ok=True)
@@ -76,8 +74,16 @@ def _plan(layout: Layout, host: str, *, kvm: bool) -> dict[str, object]:
     }
 
 
-def _libvirtd(spec: LabSpec, host: str, address: str) -> str:
-    names = ", ".join(f'"{name}"' for name in pki.allowed_names(spec.host_names()))
+def names_of_hosts(spec: LabSpec, layout: Layout) -> str:
+    """The file hosts(5): every host of the lab by its name."""
+    lines = ["127.0.0.1 localhost"]
+    lines += [f"{layout.host_address(index)} {name}" for index, name in enumerate(spec.all_host_names())]
+    return "\n".join(lines) + "\n"
+
+
+def libvirtd_configuration(spec: LabSpec, address: str, host_uuid: str) -> str:
+    """libvirtd.conf of a host: TLS only, and only for the driver and the lab's other hosts."""
+    names = ", ".join(f'"{name}"' for name in pki.allowed_names(spec.all_host_names()))
     return f"""listen_tls = 1
 listen_tcp = 0
 listen_addr = "{address}"
@@ -86,7 +92,7 @@ auth_tls = "none"
 tls_allowed_dn_list = [{names}]
 auth_unix_rw = "none"
 unix_sock_group = "root"
-host_uuid = "{uuid.uuid4()}"
+host_uuid = "{host_uuid}"
 log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
 max_clients = 400
 max_anonymous_clients = 100

@@ -15,6 +15,9 @@ from yamori.lab.host import Host
 from yamori.lab.layout import STATE_ROOT, Layout
 from yamori.lab.registry import Registry
 from yamori.lab.spec import GuestPlan, LabSpec
+from yamori.lab.vsphere import VCenter
+from yamori.lab.xen.domain import SLICES
+from yamori.lab.xen.host import XenHost
 from yamori.model.errors import Conflict, NotFound
 
 Progress = Callable[[str], None]
@@ -31,9 +34,13 @@ class Lab:
         self.spec = spec
         self.layout = layout
         self.registry = registry
-        self.hosts = {
-            name: Host(layout, registry, name=name, index=index) for index, name in enumerate(spec.host_names())
+        self.hosts: dict[str, Host | XenHost] = {
+            name: XenHost(spec, layout, registry, name=name, index=index)
+            if name in spec.xen_host_names()
+            else Host(layout, registry, name=name, index=index)
+            for index, name in enumerate(spec.all_host_names())
         }
+        self.vcenter = _vcenter(layout, registry) if spec.vcenter else None
         self.guests = {plan.name: plan for plan in spec.guests()}
 
     @classmethod
@@ -67,7 +74,9 @@ class Lab:
             layout = Layout(name=spec.name, slot=slot.take(spec.name))
             lab = cls(spec, layout, Registry(layout.registry))
             try:
-                build.build(spec, layout, lab.registry, list(lab.hosts.values()), progress=progress, stop=stop)
+                build.build(
+                    spec, layout, lab.registry, list(lab.hosts.values()), lab.vcenter, progress=progress, stop=stop
+                )
             except BaseException:
                 clearing.clear(spec.name)
                 raise
@@ -94,12 +103,19 @@ class Lab:
         except KeyError:
             raise NotFound(f"lab {self.spec.name} has no guest {name!r}") from None
 
-    def host(self, name: str) -> Host:
+    def host(self, name: str) -> Host | XenHost:
         """A host by name; raises NotFound."""
         try:
             return self.hosts[name]
         except KeyError:
             raise NotFound(f"lab {self.spec.name} has no host {name!r}") from None
+
+    def xen_host(self, name: str) -> XenHost:
+        """A Xen host by name; raises NotFound, also when the host is another kind."""
+        found = self.host(name)
+        if not isinstance(found, XenHost):
+            raise NotFound(f"{name} is no Xen host")
+        return found
 
     def guest_address(self, name: str) -> str:
         """Address of a guest in the guests' network."""
@@ -134,25 +150,37 @@ class Lab:
 
     def fleet_config(self) -> dict[str, Any]:
         """Configuration of this fleet for ``yamori up --config``."""
-        return {"endpoints": [self._endpoint(host) for host in self.hosts.values()]}
+        endpoints = [self._endpoint(host) for host in self.hosts.values()]
+        if self.vcenter is not None:
+            endpoints.append(self.vcenter.endpoint())
+        return {"endpoints": endpoints}
 
-    def _endpoint(self, host: Host) -> dict[str, Any]:
+    def _endpoint(self, host: Host | XenHost) -> dict[str, Any]:
         found: dict[str, Any] = {
             "name": host.name,
             "driver": "libvirt",
             "uri": host.uri,
             "pki": str(self.layout.client_pki),
             "migrate_to": {"address": host.address},
-            "shared_paths": [str(self.layout.fabric)],
+            "shared_paths": [SLICES if isinstance(host, XenHost) else str(self.layout.fabric)],
             "site": "lab",
         }
         budget = self.registry.fact(f"memory {host.name}")
         if budget is not None:
             memory = int(budget["budget_mib"]) << 20
             found["capacity"] = {"cpus": self.spec.host_cpus, "memory_bytes": memory}
-        if lacking := shaping.without():
+        if isinstance(host, Host) and (lacking := shaping.without()):
             found["without"] = lacking
         return found
+
+
+def _vcenter(layout: Layout, registry: Registry) -> VCenter:
+    return VCenter(
+        directory=layout.host_directory("vcenter"),
+        registry=registry,
+        address=layout.vcenter_address,
+        namespace=layout.switch_namespace,
+    )
 
 
 async def clear_lab(name: str, *, patience_seconds: float = 30.0) -> Cleared:

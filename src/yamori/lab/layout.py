@@ -83,6 +83,11 @@ class Layout:
         return f"10.77.{self.slot}.1"
 
     @property
+    def vcenter_address(self) -> str:
+        """A simulated vCenter in the management network."""
+        return f"10.77.{self.slot}.9"
+
+    @property
     def probe_address(self) -> str:
         """The switch namespace in the guests' network."""
         return f"10.88.{self.slot}.254"
@@ -94,6 +99,10 @@ class Layout:
     def guest_address(self, number: int) -> str:
         """Address of a guest in the guests' network."""
         return f"10.88.{self.slot}.{number}"
+
+    def host_mac(self, index: int, *, network: int) -> str:
+        """MAC of the index-th host, from 0, in QEMU's range; ``network`` tells its interfaces apart."""
+        return f"52:54:00:{network:02x}:{self.slot:02x}:{11 + index:02x}"
 
     def guest_mac(self, number: int) -> str:
         """MAC of a guest in QEMU's range."""

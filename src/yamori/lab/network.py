@@ -51,8 +51,50 @@ def make_switch(layout: Layout, registry: Registry) -> None:
     _batch(space, ["link set up-root master brm", "link set up-root up"])
 
 
+def add_vcenter(layout: Layout) -> None:
+    """Give the switch namespace the address at which a vCenter listens."""
+    run(["ip", "-n", layout.switch_namespace, "addr", "add", f"{layout.vcenter_address}/24", "dev", "brm"])
+
+
 def connect_host(layout: Layout, registry: Registry, host: str, address: str) -> None:
     """Make a host's namespace: eth0 in the management network, vmbr0 bridged into the guests' network."""
+    space = _plug_in(layout, registry, host)
+    _batch(
+        space,
+        [
+            "link set lo up",
+            f"addr add {address}/24 dev eth0",
+            "link set eth0 up",
+            "link add vmbr0 type bridge forward_delay 0",
+            "link set eth1 master vmbr0",
+            "link set eth1 up",
+            "link set vmbr0 up",
+        ],
+    )
+
+
+def connect_machine(layout: Layout, registry: Registry, host: str, *, user: str) -> None:
+    """Make the namespace of a host that is a virtual machine: each wire ends at a tap, which the user may open.
+
+    tap0 is the machine's card in the management network, tap1 its card in the guests' network.
+    """
+    space = _plug_in(layout, registry, host)
+    lines = ["link set lo up"]
+    for number, bridge in enumerate(("brm", "brg")):
+        lines += [
+            f"tuntap add dev tap{number} mode tap user {user}",
+            f"link add {bridge} type bridge forward_delay 0",
+            f"link set eth{number} master {bridge}",
+            f"link set tap{number} master {bridge}",
+            f"link set eth{number} up",
+            f"link set tap{number} up",
+            f"link set {bridge} up",
+        ]
+    _batch(space, lines)
+
+
+def _plug_in(layout: Layout, registry: Registry, host: str) -> str:
+    """Make a host's namespace with its two wires to the switch; returns the namespace's name."""
     space, switch = layout.host_namespace(host), layout.switch_namespace
     registry.append(Kind.NETNS, space)
     run(["ip", "netns", "add", space])
@@ -67,18 +109,7 @@ def connect_host(layout: Layout, registry: Registry, host: str, address: str) ->
             f"link set g-{host} up",
         ],
     )
-    _batch(
-        space,
-        [
-            "link set lo up",
-            f"addr add {address}/24 dev eth0",
-            "link set eth0 up",
-            "link add vmbr0 type bridge forward_delay 0",
-            "link set eth1 master vmbr0",
-            "link set eth1 up",
-            "link set vmbr0 up",
-        ],
-    )
+    return space
 
 
 def set_management_link(layout: Layout, host: str, *, up: bool) -> None:

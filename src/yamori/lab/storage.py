@@ -14,7 +14,7 @@ import pwd
 import random
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +28,8 @@ from yamori.model.errors import TimedOut, Unsupported
 _MIB = 1 << 20
 _NOISE_MIB = 4
 HYPERVISOR_USER = "libvirt-qemu"
+XEN_ARRAY = "xen"
+"""Name of the array that all Xen hosts of a lab share, and of its one export."""
 
 
 def hypervisor_ids() -> tuple[int, int]:
@@ -70,19 +72,44 @@ def start_array(spec: LabSpec, layout: Layout, registry: Registry, host: str) ->
     guests = array_guests(spec, host)
     if not guests:
         return
-    folder = layout.host_directory(host)
+    size = spec.disk_mib * _MIB
+    slices = {guest.name: (index * size, size) for index, guest in enumerate(guests)}
+    _start(spec, layout, registry, host, guests, slices=slices, image_bytes=len(guests) * size)
+
+
+def start_xen_array(
+    spec: LabSpec, layout: Layout, registry: Registry, guests: Sequence[GuestPlan], *, image_bytes: int
+) -> None:
+    """Start the array of all Xen hosts: one disk, which each of them has whole and cuts into slices itself."""
+    layout.host_directory(XEN_ARRAY).mkdir(exist_ok=True)
+    slices = {XEN_ARRAY: (0, image_bytes)}
+    _start(spec, layout, registry, XEN_ARRAY, guests, slices=slices, image_bytes=image_bytes)
+
+
+def _start(
+    spec: LabSpec,
+    layout: Layout,
+    registry: Registry,
+    name: str,
+    guests: Sequence[GuestPlan],
+    *,
+    slices: Mapping[str, tuple[int, int]],
+    image_bytes: int,
+) -> None:
+    folder = layout.host_directory(name)
     image = folder / "array.img"
     with image.open("wb") as file:
         for guest in guests:
             write_volume(file, guest.name, spec.disk_mib)
+        file.truncate(image_bytes)
     user, group = hypervisor_ids()
     layout.fabric.mkdir(exist_ok=True)
     os.chown(layout.fabric, 0, group)
     layout.fabric.chmod(0o750)
-    path = layout.array_socket(host)
+    path = layout.array_socket(name)
     child = start_recorded(
-        ["qemu-storage-daemon", *_options(spec, image, path, [guest.name for guest in guests])],
-        record=lambda identity: registry.process(identity, f"array {host}"),
+        ["qemu-storage-daemon", *_options(spec, image, path, slices)],
+        record=lambda identity: registry.process(identity, f"array {name}"),
         log=folder / "array.log",
     )
     cgroup.enter(f"{layout.cgroup}/arrays", child.pid)
@@ -91,19 +118,19 @@ def start_array(spec: LabSpec, layout: Layout, registry: Registry, host: str) ->
     path.chmod(0o660)
 
 
-def _options(spec: LabSpec, image: Path, path: Path, names: Sequence[str]) -> list[str]:
+def _options(spec: LabSpec, image: Path, path: Path, slices: Mapping[str, tuple[int, int]]) -> list[str]:
+    """Options of the daemon; ``slices`` are offset and length in bytes of each export."""
     limits = {"iops-total": spec.array_iops, "bps-total": spec.array_bytes_per_second}
     group = {"qom-type": "throttle-group", "id": "performance", "limits": limits}
     disk = {"driver": "file", "node-name": "disk", "filename": str(image), "aio": "threads"}
     queue = {"driver": "throttle", "node-name": "queue", "throttle-group": "performance", "file": "disk"}
     server = {"addr": {"type": "unix", "path": str(path)}, "max-connections": 0}
     options = ["--object", json.dumps(group), "--blockdev", json.dumps(disk), "--blockdev", json.dumps(queue)]
-    for index, name in enumerate(names):
-        size = spec.disk_mib * _MIB
-        part = {"driver": "raw", "node-name": name, "file": "queue", "offset": index * size, "size": size}
+    for name, (offset, size) in slices.items():
+        part = {"driver": "raw", "node-name": name, "file": "queue", "offset": offset, "size": size}
         options += ["--blockdev", json.dumps(part)]
     options += ["--nbd-server", json.dumps(server)]
-    for name in names:
+    for name in slices:
         export = {"type": "nbd", "id": name, "node-name": name, "name": name, "writable": True}
         options += ["--export", json.dumps(export)]
     return options
