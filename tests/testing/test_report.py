@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -139,11 +140,25 @@ def test_the_edition_of_the_kit_is_that_of_its_promises(tmp_path: Path, monkeypa
     assert len(before) == 8
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_of_two_answers_of_one_endpoint_the_firmer_counts_whatever_came_first(*, turned: bool) -> None:
-    levels = ["unknown", "native", "agent", "none"]
-    for i, weak in enumerate(levels):
-        for strong in levels[i + 1 :]:
-            answers = [{"power": {"level": level, "reason": ""}} for level in (weak, strong)]
-            first, second = reversed(answers) if turned else answers
-            assert report._firmer(first, second)["power"]["level"] == strong
+@pytest.mark.parametrize(
+    ("answers", "usual"),
+    [
+        ({"native": 9, "none": 1}, "native"),
+        ({"native": 1, "none": 9}, "none"),
+        ({"native": 2, "none": 2}, "none"),
+        ({"native": 2, "agent": 2}, "agent"),
+        ({"unknown": 9, "native": 1}, "native"),
+        ({"unknown": 9, "none": 1}, "none"),
+        ({"unknown": 1}, "unknown"),
+    ],
+)
+def test_an_endpoint_that_answers_differently_counts_by_what_it_mostly_says(
+    answers: dict[str, int], usual: str
+) -> None:
+    for order in (answers, dict(reversed(answers.items()))):
+        assert report._usual(Counter({(level, ""): n for level, n in order.items()}))["level"] == usual
+
+
+def test_reasons_do_not_split_the_vote() -> None:
+    answers = Counter({("none", "a"): 2, ("none", "b"): 2, ("native", ""): 3})
+    assert report._usual(answers) == {"level": "none", "reason": "b"}

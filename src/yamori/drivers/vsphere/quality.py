@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from yamori.manifest.quality import Answers, Todo
 
 QUALITY: Mapping[str, Answers] = {
-    "VMware": {
+    "VMware vCenter Server": {
         "real-hypervisor": Todo(lacks="proven against a simulator of the interface, which enforces nothing"),
         "proven-by-effect": Todo(lacks="proven against a simulator of the interface, which enforces nothing"),
     }

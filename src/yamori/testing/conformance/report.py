@@ -5,7 +5,8 @@ pytest -p yamori.testing.conformance.report --conformance-report=RUN.json tests/
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ OPTION = "--conformance-report"
 STAGE = "--conformance-stage"
 LEFT_OUT = "yamori_left_out"
 """Under this name a worker tells the one in charge in which files tests of the kit were deselected."""
-FIRM = ("none", "agent", "native", "unknown")
-"""Of two answers to one question the one that comes first here counts: what promises less; what is known."""
+PROMISES = ("none", "agent", "native", "unknown")
+"""Of two answers that were given as often the one that comes first here counts: it promises less."""
 
 
 def edition() -> str:
@@ -125,7 +126,6 @@ class Recorder:
         self._nameless.pop(report.nodeid, None)
         subject = (noted["yamori_driver"], noted["yamori_hypervisor"], noted["yamori_variant"])
         entry = self._subjects.setdefault(subject, {"cells": {}, "tests": [], "whole": True, "files": set()})
-        entry["cells"] = _firmer(entry["cells"], json.loads(noted["yamori_cells"]))
         entry["files"].add(_file(report.nodeid))
         entry["whole"] = entry["whole"] and noted["yamori_part"] == "False"
         for place in (_file(report.nodeid), report.nodeid.rpartition("::")[0]):
@@ -134,6 +134,8 @@ class Recorder:
         if test is None:
             test = self._tests[report.nodeid] = {"name": report.nodeid.rpartition("::")[2], "outcome": "passed"}
             entry["tests"].append((report.nodeid, test))
+            for row, cell in json.loads(noted["yamori_cells"]).items():
+                entry["cells"].setdefault(row, Counter())[cell["level"], cell["reason"]] += 1
         proven = [str(value) for key, value in report.user_properties if key == "yamori_proves"]
         test["proves"] = _proofs(proven or [noted["yamori_word"]])
         if report.outcome == "failed" or (report.outcome == "skipped" and test["outcome"] == "passed"):
@@ -171,7 +173,7 @@ class Recorder:
                     "hypervisor": hypervisor,
                     "variant": variant,
                     "whole": entry["whole"] and not entry["files"] & self._left_out and not interrupted,
-                    "cells": entry["cells"],
+                    "cells": {row: _usual(answers) for row, answers in entry["cells"].items()},
                     "tests": [test for _, test in sorted(entry["tests"], key=lambda pair: str(pair[0]))],
                 }
                 for (driver, hypervisor, variant), entry in sorted(self._subjects.items())
@@ -190,10 +192,13 @@ def _proofs(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _firmer(known: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay two answers of one endpoint together, the same whatever came first."""
-    answers = dict(known)
-    for row, cell in told.items():
-        if row not in answers or FIRM.index(cell["level"]) < FIRM.index(answers[row]["level"]):
-            answers[row] = cell
-    return answers
+def _usual(answers: Counter[tuple[str, str]]) -> dict[str, str]:
+    """Return what an endpoint mostly answered: a busy VM may tell less for a moment. Unknown yields."""
+
+    def weight(answer: tuple[str, str]) -> tuple[bool, int, int, str]:
+        level, reason = answer
+        of_level = sum(count for (each, _), count in answers.items() if each == level)
+        return level != "unknown", of_level, -PROMISES.index(level), reason
+
+    level, reason = max(answers, key=weight)
+    return {"level": level, "reason": reason}

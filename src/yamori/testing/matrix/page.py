@@ -19,7 +19,7 @@ written by hand. How far each driver has come beyond it: [quality of drivers](re
 - **FAILS**: claimed, but tests of the kit failed.
 - A cell with a date was not asked by the newest run, and last proven on that day; all others are its.
 """
-STAGES = """A stage is one of `scripts/test.sh`; `make test` plays them. *In part*: a smoke test, or tests left out.
+STAGES = """Stages are those of `scripts/test.sh`. *In part*: a smoke test, or with tests left out.
 """
 NEVER = "never"
 
