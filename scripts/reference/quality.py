@@ -9,10 +9,11 @@ from yamori.manifest.quality import RULES, Answers, Done, Exempt, Rule, Tier, To
 
 HEAD = """# Quality of drivers
 
-How far each driver can be relied upon, hypervisor by hypervisor. A driver answers each rule in its own code: **done**,
-with the tests and pages that show it; **exempt**, with the reason why the rule makes no sense there; or **to do**, with
-what is missing. The tier is computed from the answers. Tests hold that what is named exists, and that answers about the
-conformance kit agree with the [support matrix](../support-matrix.md). A rule with a star accepts no exemption.
+How far each driver can be relied upon, hypervisor by hypervisor. A driver answers each rule in its own code:
+**done**, with the tests and pages that show it; **exempt**, with the reason why the rule makes no sense there;
+or **to do**, with what is missing. The tier is computed from the answers. Tests hold that what is named exists,
+and that answers about the conformance kit agree with the [support matrix](../support-matrix.md). A rule with a
+star accepts no exemption.
 
 """
 MEANING = {
