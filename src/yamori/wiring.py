@@ -127,12 +127,12 @@ async def service(
         )
         await store.ledger.append(RecordKind.STARTED, {"version": __version__, "owner": owner})
         stop, started = asyncio.Event(), asyncio.Event()
-        parts = [controller.serve()]
         if gateway is not None:
             await gateway.open()
-            parts.append(gateway.serve())
         async with _together(
-            parts, serve_http(app, listener, stop=stop, started=started, certificate=certificate, key=key), stop
+            _control(controller, gateway),
+            serve_http(app, listener, stop=stop, started=started, certificate=certificate, key=key),
+            stop,
         ):
             await started.wait()
             service_file.write(state_dir, url)
@@ -172,21 +172,33 @@ async def replay_policy(
 
 @contextlib.asynccontextmanager
 async def _together(
-    parts: Sequence[Coroutine[None, None, None]], server: Coroutine[None, None, None], stop: asyncio.Event
+    controller: Coroutine[None, None, None], server: Coroutine[None, None, None], stop: asyncio.Event
 ) -> AsyncIterator[None]:
     """Run the parts of the service beside the body. The failure of one ends all and is raised as itself."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(part) for part in parts]
+            control = tasks.create_task(controller, name="controller")
             tasks.create_task(server, name="http")
             try:
                 yield
             finally:
                 stop.set()
-                for task in running:
-                    task.cancel()
+                control.cancel()
     except BaseExceptionGroup as group:
         raise _first(group) from group
+
+
+async def _control(controller: Controller, gateway: Gateway | None) -> None:
+    """Run the control plane, and the agents' gateway for longer: what is let go at the end must reach agents."""
+    if gateway is None:
+        await controller.serve()
+        return
+    async with asyncio.TaskGroup() as tasks:
+        door = tasks.create_task(gateway.serve(), name="gateway")
+        try:
+            await controller.serve()
+        finally:
+            door.cancel()
 
 
 def _first(error: BaseException) -> BaseException:
@@ -216,7 +228,7 @@ async def _controller(
             for endpoint, session in sessions
         ]
 
-    return Controller(
+    controller = Controller(
         settings,
         keepers=keepers,
         seats=configuration.seats,
@@ -230,7 +242,11 @@ async def _controller(
         rulings=store.rulings,
         holds=store.holds,
         recorder=store.recorder if settings.recording.enabled else None,
+        agents=gateway,
     )
+    if gateway is not None:
+        gateway.told = controller.agent
+    return controller
 
 
 def _gateway(configuration: Configuration, store: Store, clock: Clock) -> Gateway | None:

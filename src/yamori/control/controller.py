@@ -48,7 +48,7 @@ from yamori.workflow.engine import Engine
 from yamori.workflow.journal import Journal
 from yamori.workflow.lease import Leases
 
-NO_GATE = "this fleet awaits no agents: its file has no `agents`"
+NO_GATE = "no endpoint of this fleet waits for an agent"
 BUSY_WAIT_S = 10.0
 """An operator's request waits so long for a run that is under way on the same VM."""
 
@@ -288,7 +288,7 @@ class Controller:
 
     def _gate(self) -> AgentGate:
         if self._agents is None:
-            raise Unsupported("agents", NO_GATE, mend="add `agents: {listen: HOST:PORT}` to it")
+            raise Unsupported("agents", NO_GATE, mend="give an endpoint `agent: remote` in the fleet's file, and restart yamori up")
         return self._agents
 
     async def verify_ledger(self) -> int:
