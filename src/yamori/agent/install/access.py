@@ -65,7 +65,7 @@ def _share(path: Path, group: int) -> bool:
         os.chown(path, -1, group, follow_symlinks=False)
         path.chmod(stat.S_IMODE(found.st_mode) | _GROUP_RW)
     except FileNotFoundError:
-        log.info("%s is not on this host", path)
+        log.debug("%s is not on this host", path)
         return False
     except OSError as error:
         log.warning("%s cannot be handed over: %s", path, error.strerror)
@@ -76,7 +76,7 @@ def _share(path: Path, group: int) -> bool:
 def _own(folder: Path, user: int, group: int) -> Iterable[str]:
     try:
         if not folder.parent.is_dir():
-            log.info("%s is not on this host", folder.parent)
+            log.debug("%s is not on this host", folder.parent)
             return
         folder.mkdir(mode=0o755, exist_ok=True)
         for path in (folder, *sorted(folder.iterdir())):
