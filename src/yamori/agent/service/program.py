@@ -75,15 +75,17 @@ def prepare(config: Path | None) -> Json:
 
 def enrol(config: Path | None, *, controller: str, token: str) -> Json:
     """Enrol this host; return {"name", "controller", "expires_at", "path"}. Raises as ``enrolling.enrol``."""
+    from yamori.trust.enrolment import read_token_text
+
+    wanted = read_token_text(token)
     settings = _as_user(config)
     from yamori.agent.service.enrolling import enrol as ask
     from yamori.agent.service.identity import IdentityFile
     from yamori.agent.service.running import check_state_dir
     from yamori.model.plain import to_plain
-    from yamori.trust.enrolment import read_token_text
 
     check_state_dir(settings.state_dir)
-    identity = asyncio.run(ask(controller, read_token_text(token)))
+    identity = asyncio.run(ask(controller, wanted))
     file = IdentityFile(settings.state_dir)
     file.write(identity)
     return {
