@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from yamori.agent.service import program
+from yamori.agent import program
 from yamori.model.errors import Defect, YamoriError
 
 _PLAIN = {"status": program.status, "prepare": program.prepare, "let-go": program.let_go}

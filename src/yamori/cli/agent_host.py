@@ -78,7 +78,7 @@ def run(config: CONFIG = None, as_json: Json = False) -> None:
 
     `python -m yamori.agent run` is the same and starts faster.
     """
-    from yamori.agent.service import program
+    from yamori.agent import program
 
     program.run(config)
 
@@ -94,7 +94,7 @@ def enrol(
     """On a host: become the agent that a token is for. The token is used up; the agent that runs here connects."""
     import sys
 
-    from yamori.agent.service import program
+    from yamori.agent import program
 
     given = sys.stdin.readline() if token == "-" else token  # noqa: S105  a place to read it from, no password
     told = program.enrol(config, controller=controller, token=given)
@@ -106,7 +106,7 @@ def enrol(
 
 def status(config: CONFIG = None, as_json: Json = False) -> None:
     """On a host: say whether it is enrolled, and whether the agent runs and is connected."""
-    from yamori.agent.service import program
+    from yamori.agent import program
 
     told = program.status(config)
     if as_json:
@@ -142,7 +142,7 @@ def install(
     as_json: Json = False,
 ) -> None:
     """On a host: make the agent's user, its folders, access to what it needs, and a hardened unit. Idempotent."""
-    from yamori.agent.service import program
+    from yamori.agent import program
 
     _tell(program.install(config, service=service, dry_run=dry_run), as_json=as_json)
 
@@ -155,7 +155,7 @@ def uninstall(
     as_json: Json = False,
 ) -> None:
     """On a host: stop the agent for good, end the limits it holds, and remove what install made."""
-    from yamori.agent.service import program
+    from yamori.agent import program
 
     confirm("remove the agent from this host?", yes=yes, dry_run=dry_run)
     _tell(program.uninstall(config, purge=purge, dry_run=dry_run), as_json=as_json)
