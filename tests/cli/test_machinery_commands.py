@@ -45,7 +45,7 @@ def test_demo_hands_on_its_options_and_tells_the_story(run: Type, monkeypatch: p
     asked = playing(monkeypatch, report())
     told = run("demo", "--simulated", "--once", "--speed", "50", "--seed", "7", "--kind", "cpu", "--kind", "disk")
     assert told.code == 0
-    assert (asked[0].simulated, asked[0].once, asked[0].speed, asked[0].seed) == (True, True, 50.0, 7)
+    assert (asked[0].on, asked[0].once, asked[0].speed, asked[0].seed) == ("simulator", True, 50.0, 7)
     assert asked[0].kinds == ("cpu", "disk")
     assert told.out == "a line\\x1b\n"
     assert "\x1b" not in told.err

@@ -12,7 +12,7 @@ from yamori.model.errors import Untrusted
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_every_attack_is_contained_and_every_effect_is_verified(seed: int) -> None:
     told: list[str] = []
-    options = DemoOptions(simulated=True, once=True, seed=seed)
+    options = DemoOptions(on="simulator", once=True, seed=seed)
     audience = Audience(tell=told.append, progress=lambda *_: None, ready=lambda _: None)
     report = await asyncio.wait_for(play(options, audience, stop=asyncio.Event()), 200)
     assert report.verified, "\n".join(told)
@@ -33,7 +33,7 @@ def readable(tmp_path: Path) -> Path:
 
 async def test_a_state_directory_that_others_can_read_is_refused_before_anything_is_built(readable: Path) -> None:
     steps: list[str] = []
-    options = DemoOptions(simulated=True, once=True, state_dir=readable)
+    options = DemoOptions(on="simulator", once=True, state_dir=readable)
     audience = Audience(tell=steps.append, progress=lambda text, _: steps.append(text), ready=lambda _: None)
     with pytest.raises(Untrusted, match="others can get at it"):
         await play(options, audience, stop=asyncio.Event())

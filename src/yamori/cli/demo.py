@@ -15,6 +15,7 @@ EXAMPLE = """Examples:
 \b
   yamori demo --simulated --once
   yamori demo --once --json > story.json
+  yamori demo --on xen --once
   yamori demo
 
 JSON: the report: {"stage", "acts": [...], "verified", "left_behind", ...}.
@@ -27,14 +28,17 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    simulated: Annotated[bool, typer.Option("--simulated", help="Without root and without a hypervisor.")] = False,
+    on: Annotated[
+        str, typer.Option("--on", help="Where it plays: qemu, xen or simulator (no root, no hypervisor).")
+    ] = "qemu",
+    simulated: Annotated[bool, typer.Option("--simulated", help="The same as --on simulator.")] = False,
     once: Annotated[bool, typer.Option("--once", help="End after the story instead of staying up.")] = False,
     speed: Annotated[
         float, typer.Option("--speed", min=0.1, max=1000, help="Simulated seconds in one of ours.")
     ] = 10.0,
     seed: Annotated[int, typer.Option("--seed", help="Simulator: the same seed tells the same story.")] = 1,
     kind: Annotated[
-        list[str] | None, typer.Option("--kind", help="Only these acts: cpu, memory, disk; may be repeated.")
+        list[str] | None, typer.Option("--kind", help="Only these acts, cpu, memory or disk; may be repeated.")
     ] = None,
     listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="Where to serve.")] = "127.0.0.1:0",
     state_dir: StateDir = None,
@@ -46,13 +50,19 @@ def demo(
     from yamori.cli.interrupt import stop_on_signals
     from yamori.cli.progress import steps
     from yamori.cli.welcome import welcome
-    from yamori.demo.play import KINDS, Audience, DemoOptions, play
+    from yamori.demo.play import SIMULATOR, Audience, DemoOptions, play
+    from yamori.demo.settings import QEMU, SETTINGS
 
-    kinds = tuple(kind) if kind else KINDS
-    if odd := [k for k in kinds if k not in KINDS]:
-        raise typer.BadParameter(f"{clean(odd[0])!r} is not one of {', '.join(KINDS)}", param_hint="--kind")
+    place = SIMULATOR if simulated else on
+    if place not in {SIMULATOR, *SETTINGS}:
+        known = ", ".join((*SETTINGS, SIMULATOR))
+        raise typer.BadParameter(f"{clean(place)!r} is not one of {known}", param_hint="--on")
+    kinds = tuple(kind or ())
+    there = SETTINGS.get(place, QEMU).kinds
+    if odd := [k for k in kinds if k not in there]:
+        raise typer.BadParameter(f"{clean(odd[0])!r} is not one of {', '.join(there)}", param_hint="--kind")
     options = DemoOptions(
-        simulated=simulated,
+        on=place,
         once=once or as_json,
         listen=listen,
         speed=speed,

@@ -288,7 +288,7 @@ class Controller:
 
     def _gate(self) -> AgentGate:
         if self._agents is None:
-            raise Unsupported("agents", NO_GATE, mend="give an endpoint `agent: remote` in the fleet's file, and restart yamori up")
+            raise Unsupported("agents", NO_GATE, mend="give one `agent: remote` in the fleet's file")
         return self._agents
 
     async def verify_ledger(self) -> int:

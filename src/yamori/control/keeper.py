@@ -132,7 +132,7 @@ class Keeper:
         try:
             self.frame = await self._bounded("usage", usage.read())
         except YamoriError as error:
-            # Who reads usage need not be who lists VMs: it may be an agent. Only if both fail is the endpoint lost.
+            # Who reads usage need not be who lists VMs: it may be an agent. If both fail, the endpoint is lost.
             await self._list()
             self._missing(str(error))
         else:

@@ -1,4 +1,4 @@
-"""The stage of real libvirt hosts and real guests on this machine."""
+"""The stage of real hypervisors and real guests on this machine."""
 
 import asyncio
 import math
@@ -7,39 +7,33 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
+from yamori.control.facade import Facade
+from yamori.demo.settings import Setting
 from yamori.demo.stage import Progress, Service
 from yamori.lab.attack import AttackKind
 from yamori.lab.lab import Lab, clear_lab
 from yamori.lab.leftovers import find_leftovers
-from yamori.lab.service import Load, ServiceProbe
-from yamori.lab.spec import LabSpec
-from yamori.model.errors import Conflict, YamoriError
+from yamori.lab.service import ServiceProbe
+from yamori.lab.xen.agent import XenAgent
+from yamori.model.errors import Conflict, TimedOut, YamoriError
 
-NAME = "demo"
 ATTACK_S = 240
 """The guest itself ends an attack after this, whatever becomes of us."""
 GIVEN_UP_S = 5.0
 """What a request that was never answered counts as."""
 SETTLE_S = 12.0
 """Pages that were touched only while booting are written out first, and working sets come back."""
-LOAD = Load(rate=8.0, cpu_seconds=0.006)
-"""Four guests that use less than half of their host's core together: a calm day that leaves room."""
-SHARES = {"vm-a3": 8192, "vm-b3": 8192}
-"""The offenders have eight times their neighbours' CPU shares, as guests from a template with high shares have."""
-PACKING = 95
-"""Percent of what booted guests hold that their host has for them: room on a calm day, none for a hog."""
-STEPS = 28.0
-"""About so many progress messages come while the lab is built; only the bar's pace depends on it."""
-GUARD = {"confidence": 0.53, "probe_s": 4.0, "loosen": 1.6, "gone_s": 5.0, "balloon_s": 2.0}
-"""A story should not take an hour: the guard tries sooner whether it can let go, and in larger steps."""
-OFFENDERS = {"cpu": "vm-a3", "memory": "vm-b3", "disk": "vm-a3"}
+AGENTS_PORT = 8471
+AGENT_LIMIT_S = 120.0
+"""An agent in an emulated dom0 takes long to load its libraries."""
 
 
 class LabStage:
-    """Two real hosts with four guests each, their disks on an array of finite speed."""
+    """Real hosts of one family with their guests, whose disks are on an array of finite speed."""
 
-    def __init__(self, *, name: str = NAME) -> None:
-        self._spec = LabSpec(name=name, memory_packing_percent=PACKING, cpu_shares=SHARES)
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._spec = setting.spec
         self._lab: Lab | None = None
         self._probe: ServiceProbe | None = None
         self._told = 0
@@ -47,20 +41,20 @@ class LabStage:
     @property
     def title(self) -> str:
         """What this stage is."""
-        return f"lab: {self._spec.hosts} real libvirt/QEMU hosts, {len(self._spec.guests())} guests"
+        return f"lab: {self._setting.hosts}, {len(self._spec.guests())} guests"
 
     async def up(self, progress: Progress) -> None:
         """Build hosts and guests; measure the guests' service from then on. Raises Unsupported, Failed."""
 
         def tell(text: str) -> None:
             self._told += 1
-            progress(text, min(0.95, self._told / STEPS))
+            progress(text, min(0.95, self._told / self._setting.steps))
 
         if any(left.name == self._spec.name for left in await asyncio.to_thread(find_leftovers)):
             progress("clearing what a story that was killed has left", 0.0)
             await clear_lab(self._spec.name)
         self._lab = await Lab.up(self._spec, progress=tell)
-        self._probe = ServiceProbe(self._lab, load=LOAD)
+        self._probe = ServiceProbe(self._lab, load=self._setting.load)
         await asyncio.to_thread(self._probe.start)
         progress("the guests' services warm up", 0.97)
         await asyncio.sleep(SETTLE_S)
@@ -68,20 +62,41 @@ class LabStage:
 
     def fleet(self) -> dict[str, Any]:
         """Return the configuration."""
+        lab = self._there()
+        fleet = lab.fleet_config()
+        for endpoint in fleet["endpoints"]:
+            if endpoint["name"] in self._spec.xen_host_names():
+                endpoint["agent"] = "remote"
         return {
-            "tick_s": 0.5,
+            "tick_s": self._setting.tick_s,
             "recording": {"enabled": False},
-            "modules": {"guard": GUARD},
-            **self._there().fleet_config(),
+            "modules": {"guard": self._setting.guard},
+            "agents": {"listen": f"{lab.layout.root_address}:{AGENTS_PORT}"},
+            **fleet,
         }
+
+    async def join(self, facade: Facade, progress: Progress) -> None:
+        """Bring an agent to each host that wants one; wait until all are connected. Raises TimedOut, Failed."""
+        for name in self._spec.xen_host_names():
+            progress(f"the agent of {name}", 0.99)
+            agent = XenAgent(self._there().xen_host(name))
+            await asyncio.to_thread(agent.install)
+            invitation = await facade.invite_agent(name, by="demo")
+            await asyncio.to_thread(agent.enrol, invitation.controller, invitation.token)
+            await asyncio.to_thread(agent.start)
+        deadline = self.now() + AGENT_LIMIT_S
+        while not all(view.connected for view in await facade.agents()):
+            if self.now() > deadline:
+                raise TimedOut(f"not all agents connected within {AGENT_LIMIT_S:.0f} s")
+            await self.sleep(0.5)
 
     def policy(self) -> str:
         """Return the lab's policy: what such guests can be promised, and that their offenders are held."""
-        return resources.files("yamori.demo").joinpath("policy.yaml").read_text(encoding="utf-8")
+        return resources.files("yamori.demo").joinpath(self._setting.policy).read_text(encoding="utf-8")
 
     def offenders(self) -> Mapping[str, str]:
         """Return who turns noisy."""
-        return OFFENDERS
+        return self._setting.offenders
 
     async def attack(self, vm: str, kind: str) -> None:
         """Let a guest turn on its neighbours."""

@@ -14,29 +14,32 @@ from yamori.control.configuration import configure
 from yamori.control.facade import Contact, Facade
 from yamori.demo.lab import LabStage
 from yamori.demo.report import Act, Report
+from yamori.demo.settings import SETTINGS
 from yamori.demo.simulated import SimulatedStage
 from yamori.demo.stage import Progress, Stage
 from yamori.demo.story import Story, Tell
 from yamori.model.errors import TimedOut
 from yamori.workflow.clock import Clock
 
-KINDS = ("cpu", "memory", "disk")
+SIMULATOR = "simulator"
 READY_LIMIT_S = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """What `yamori demo` was asked. ``once``: end by itself; else stay up until ``stop`` after the story.
+    """What `yamori demo` was asked. ``on``: which stage, ``simulator`` or one of SETTINGS.
+
+    ``once``: end by itself; else stay up until ``stop`` after the story. ``kinds`` empty: all it can play.
 
     ``speed`` (simulator only) is how many seconds pass there in one of ours.
     """
 
-    simulated: bool
+    on: str
     once: bool
     listen: str = "127.0.0.1:0"
     speed: float = 10.0
     seed: int = 1
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = ()
     state_dir: Path | None = None
 
 
@@ -56,11 +59,11 @@ async def play(options: DemoOptions, audience: Audience, *, stop: asyncio.Event)
     """
     stage: Stage
     clock: Clock | None = None
-    if options.simulated:
+    if options.on == SIMULATOR:
         stage = simulated = SimulatedStage(speed=options.speed, seed=options.seed)
         clock = simulated.clock
     else:
-        stage = LabStage()
+        stage = LabStage(SETTINGS[options.on])
     report: Report | None = None
     try:
         with _state_dir(options.state_dir) as state_dir:
@@ -68,6 +71,7 @@ async def play(options: DemoOptions, audience: Audience, *, stop: asyncio.Event)
             await stage.up(audience.progress)
             async with _service(stage, options, state_dir, clock) as service:
                 audience.ready(service)
+                await stage.join(service.facade, audience.progress)
                 report = await _acts(stage, service.facade, options, audience, stop)
                 if not options.once:
                     audience.tell("The story is over; the lab stays up until Ctrl-C.")
@@ -87,7 +91,8 @@ async def _acts(
     audience.tell(f"{stage.title}: {len(facade.vms())} VMs on {len(hosts)} hosts in view")
     story = Story(facade, stage, audience.tell)
     acts: list[Act] = []
-    for kind in options.kinds:
+    kinds = options.kinds or tuple(stage.offenders())
+    for kind in kinds:
         act = await _unless(stop, story.act(kind))
         if act is None:
             break
@@ -96,7 +101,7 @@ async def _acts(
             audience.tell(f"  NOT VERIFIED: {failure}")
     records = await facade.verify_ledger()
     audience.tell(f"the ledger's {records} records verify")
-    missed = tuple(f"the {kind} act was not played" for kind in options.kinds[len(acts) :])
+    missed = tuple(f"the {kind} act was not played" for kind in kinds[len(acts) :])
     return Report(
         stage=stage.title,
         vms=len(facade.vms()),
@@ -122,9 +127,9 @@ async def _unless(stop: asyncio.Event, act: Coroutine[None, None, Act]) -> Act |
 
 async def _all_reached(stage: Stage, facade: Facade) -> None:
     deadline = stage.now() + READY_LIMIT_S
-    while not all(e.contact is Contact.UP and e.hosts for e in facade.endpoints()):
+    while not all(e.contact is Contact.UP and e.hosts and e.gap is None for e in facade.endpoints()):
         if stage.now() > deadline:
-            errors = "; ".join(f"{e.name}: {e.error}" for e in facade.endpoints() if e.contact is not Contact.UP)
+            errors = "; ".join(f"{e.name}: {e.error or e.gap}" for e in facade.endpoints() if e.error or e.gap)
             raise TimedOut(f"not all hosts were reached within {READY_LIMIT_S:.0f} s: {errors}")
         await stage.sleep(0.2)
 

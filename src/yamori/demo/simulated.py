@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from yamori.control.facade import Facade
 from yamori.demo.stage import Progress, Service
 from yamori.drivers.simulator import Demand, HostShape, VMShape, World, WorldShape
 from yamori.drivers.simulator.columns import State
@@ -124,6 +125,9 @@ class SimulatedStage:
                 for host in range(2)
             ],
         }
+
+    async def join(self, facade: Facade, progress: Progress) -> None:
+        """Nothing: a simulated host lacks nothing."""
 
     def policy(self) -> str:
         """Return a policy with the standard classes: simulated hosts are as good as real ones should be."""

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from yamori.control.facade import Facade
+
 Progress = Callable[[str, float], None]
 """Told what is being done, and which fraction of the whole is done."""
 
@@ -35,6 +37,10 @@ class Stage(Protocol):
 
     def fleet(self) -> dict[str, Any]:
         """Return the configuration for ``yamori up``: plain data of a FleetSettings."""
+        ...
+
+    async def join(self, facade: Facade, progress: Progress) -> None:
+        """Bring to the hosts what else the running service needs there; nothing, mostly."""
         ...
 
     def policy(self) -> str:
