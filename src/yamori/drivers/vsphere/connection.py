@@ -18,6 +18,7 @@ from yamori.drivers.vsphere.link import Link, log_out, open_link, time_of
 from yamori.drivers.vsphere.secret_file import password
 from yamori.drivers.vsphere.settings import VSphereSettings
 from yamori.drivers.vsphere.threads import Threads
+from yamori.drivers.vsphere.wire import Retired
 from yamori.model.errors import BadCertificate, NotPermitted, Unreachable, YamoriError
 from yamori.model.ids import EndpointName
 
@@ -76,6 +77,11 @@ class Connection:
         """The present link, None while there is none."""
         return self._link
 
+    @property
+    def hanging(self) -> int:
+        """Threads that hang in calls that were given up."""
+        return self._threads.given_up
+
     async def call(
         self,
         job: Callable[[Link], T],
@@ -100,6 +106,8 @@ class Connection:
                 if not _session_is_over(error, link):
                     raise self._translated(error, capability, subject) from error
                 self._drop(link, "the server has ended the session", renew=not last)
+            except Retired:
+                continue
             except TRANSPORT as error:
                 self._examine(link)
                 raise self._translated(error, capability, subject) from error
@@ -150,7 +158,10 @@ class Connection:
         self._lost.set()
         for tell in self.on_lost:
             tell()
-        link.wire.close()
+        if renew:
+            link.wire.retire()
+        else:
+            link.wire.close()
 
     def lose(self, link: Link, error: BaseException) -> None:
         """Told by those who call beside ``call``: their call failed, so the link is looked at."""

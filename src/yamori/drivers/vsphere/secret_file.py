@@ -27,15 +27,11 @@ def _from_file(path: str) -> Secret:
         raise NotPermitted(
             f"the password file cannot be read: {error.strerror}", mend=f"look at {path} (password_file)"
         ) from error
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise NotPermitted("the password file is no ordinary file", mend=f"look at {path} (password_file)")
-        if found.st_mode & 0o077:
-            raise NotPermitted("others can read the password file", mend=f"chmod 600 {path}")
-        if found.st_uid not in (0, os.geteuid()):
-            raise NotPermitted("the password file belongs to somebody else", mend=f"chown it: {path}")
-        content = file.read(_MOST_BYTES + 1)
+    try:
+        _check(os.fstat(handle), path)
+        content = os.read(handle, _MOST_BYTES + 1)
+    finally:
+        os.close(handle)
     try:
         text = content.decode("utf-8").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
@@ -43,3 +39,12 @@ def _from_file(path: str) -> Secret:
     if not text or len(content) > _MOST_BYTES or "\n" in text or "\x00" in text:
         raise NotPermitted("the password file must hold one line, the password", mend=f"look at {path}")
     return Secret(text)
+
+
+def _check(found: os.stat_result, path: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise NotPermitted("the password file is no ordinary file", mend=f"look at {path} (password_file)")
+    if found.st_mode & 0o077:
+        raise NotPermitted("others can read the password file", mend=f"chmod 600 {path}")
+    if found.st_uid not in (0, os.geteuid()):
+        raise NotPermitted("the password file belongs to somebody else", mend=f"chown it: {path}")

@@ -28,6 +28,10 @@ class Garbled(Exception):
     """The server's answer is not what the vSphere API says it is."""
 
 
+class Retired(ConnectionAbortedError):
+    """Nothing was sent: the session that this belongs to is over."""
+
+
 class Wire(SoapStubAdapterBase):  # type: ignore[misc]  # pyVmomi is not typed
     """One server. Thread-safe; every call opens or borrows a connection of its own.
 
@@ -68,14 +72,19 @@ class Wire(SoapStubAdapterBase):  # type: ignore[misc]  # pyVmomi is not typed
         if connection is not None:
             _sever(connection)
 
-    def close(self) -> None:
-        """Close all connections, also those that are waited on. Idempotent."""
+    def retire(self) -> None:
+        """Begin nothing more; let those who wait for an answer have it. Idempotent."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-            busy = list(self._busy.values())
         for connection, _ in idle:
             connection.close()
+
+    def close(self) -> None:
+        """Close all connections, also those that are waited on. Idempotent."""
+        self.retire()
+        with self._lock:
+            busy = list(self._busy.values())
         for connection in busy:
             _sever(connection)
 
@@ -157,7 +166,7 @@ class Wire(SoapStubAdapterBase):  # type: ignore[misc]  # pyVmomi is not typed
         now = time.monotonic()
         with self._lock:
             if self._closed:
-                raise ConnectionAbortedError("the connection was closed")
+                raise Retired("the connection was closed")
             while self._idle:
                 connection, since = self._idle.pop()
                 if now - since < _IDLE_SECONDS and not _was_closed(connection):
