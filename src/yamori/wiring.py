@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yamori import __version__
+from yamori.agent.functions import HostSettings, open_host
 from yamori.agent.gateway.gateway import Gateway
 from yamori.agent.joined import JoinedSession
 from yamori.capabilities.session import Session
@@ -37,6 +38,8 @@ from yamori.workflow.clock import Clock, SystemClock
 
 LISTEN = "127.0.0.1:8470"
 PROBE_LIMIT_S = 30.0
+LAPSES = "host"
+"""Where an agent within this process remembers which limits must end by themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +214,7 @@ async def _controller(
     configuration: Configuration, policy: Policy, store: Store, owner: str, clock: Clock, gateway: Gateway | None
 ) -> Controller:
     settings = configuration.settings
-    sessions = [(e, await _session(e, gateway)) for e in configuration.endpoints]
+    sessions = [(e, await _session(e, gateway, store.state_dir)) for e in configuration.endpoints]
 
     def keepers(controller: Controller) -> list[Keeper]:
         return [
@@ -258,10 +261,13 @@ def _gateway(configuration: Configuration, store: Store, clock: Clock) -> Gatewa
     return Gateway(configuration.settings.agents, authority, store.agents, now=clock.now, endpoints=awaited)
 
 
-async def _session(endpoint: ConfiguredEndpoint, gateway: Gateway | None) -> Session:
+async def _session(endpoint: ConfiguredEndpoint, gateway: Gateway | None, state_dir: Path) -> Session:
     native = await endpoint.manifest.connect(endpoint.name, endpoint.settings)
     if endpoint.agent is AgentPlace.REMOTE and gateway is not None:
         return JoinedSession(endpoint.name, native, gateway.session(endpoint.name))
+    if endpoint.agent is AgentPlace.LOCAL:
+        host = await open_host(HostSettings(host=endpoint.name, state_dir=str(state_dir / LAPSES)))
+        return JoinedSession(endpoint.name, native, host)
     return native
 
 
