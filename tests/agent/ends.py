@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
+from yamori.agent.protocol.events import Event, Offered, Opened
 from yamori.agent.protocol.messages import HIGHEST, LOWEST, Hello
-from yamori.agent.protocol.wire import Event, Offered, Opened, Role, Wire
+from yamori.agent.protocol.wire import Role, Wire
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -2,81 +2,28 @@
 
 import asyncio
 import contextlib
-import json
 import random
 import socket
 import ssl
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.agent.fleet import Controller, controlling, now, serving, shown, simulated, stranger, until
+from tests.agent.gateway.byhand import dial_raw, heard, hello, issued, parts, refused
 from tests.agent.gateway.relay import Relay
 from yamori.agent.gateway import door
 from yamori.agent.protocol import wire
 from yamori.agent.protocol.channel import Channel
-from yamori.agent.protocol.faults import rebuilt
 from yamori.agent.protocol.frames import LARGEST, frame
-from yamori.agent.protocol.messages import Hello, Message, Ping, Refusal, write
+from yamori.agent.protocol.messages import Ping, write
 from yamori.agent.protocol.tls import Secured, controller_context
 from yamori.agent.service.enrolling import dial
-from yamori.agent.service.identity import Identity, IdentityFile, apply
-from yamori.model.errors import BadCertificate, Failed, NotPermitted, Unreachable, YamoriError
-from yamori.trust.authority import Authority, keep_authority
+from yamori.agent.service.identity import Identity, IdentityFile
+from yamori.model.errors import BadCertificate, NotPermitted, Unreachable, YamoriError
+from yamori.trust.authority import keep_authority
 from yamori.trust.ledger import RecordKind
-
-
-async def heard(channel: Channel) -> list[dict[str, Any]]:
-    """Return all that comes until the end, however that comes."""
-    with contextlib.suppress(Unreachable):
-        return await told(channel)
-    return []
-
-
-async def told(channel: Channel) -> list[dict[str, Any]]:
-    """Return all that comes until the other side hangs up. Raises what TLS finds wrong."""
-    data, words = b"", []
-    try:
-        while portion := await channel.receive():
-            data += portion
-    except Unreachable:
-        if not data:
-            raise
-    while len(data) >= 4:
-        length = int.from_bytes(data[:4], "big")
-        words.append(json.loads(data[4 : 4 + length]))
-        data = data[4 + length :]
-    return words
-
-
-def hello(lowest: int = 1, highest: int = 1) -> Hello:
-    return Hello(lowest=lowest, highest=highest, software="test", clock="boot-9", wall=now())
-
-
-def issued(authority: Authority, name: str, *, age: timedelta, lifetime: timedelta) -> Identity:
-    """An identity that was issued ``age`` ago."""
-    applicant = apply()
-    made = authority.issue_agent(name, applicant.request, now() - age, lifetime)
-    return applicant.accept(controller="", authority_pem=authority.pem, untrusted_certificate=made.pem, name=name)
-
-
-async def refused(address: str, identity: Identity) -> YamoriError:
-    """Connect by hand; return why that did not work."""
-    try:
-        channel = await shown(address, identity)
-    except YamoriError as error:
-        return error
-    try:
-        channel.send(frame(write(hello())))
-        words = await told(channel)
-    except YamoriError as error:
-        return error
-    finally:
-        await channel.close()
-    assert words[-1]["kind"] == "refusal"
-    return rebuilt(Refusal(**words[-1]))
 
 
 async def test_a_certificate_of_another_authority_is_refused_and_both_sides_say_so(
@@ -147,10 +94,6 @@ async def test_an_expired_certificate_is_refused_and_the_agent_says_how_to_mend_
     ):
         await until(lambda: "our certificate has expired" in caplog.text)
     assert "yamori agent token NAME" in caplog.text
-
-
-def parts(identity: Identity) -> dict[str, Any]:
-    return {name: getattr(identity, name) for name in Identity.__dataclass_fields__}
 
 
 async def test_a_controller_whose_certificate_is_over_by_the_hosts_clock_is_refused_with_words_about_clocks(
@@ -271,11 +214,6 @@ async def test_what_is_no_tls_is_refused(controller: Controller) -> None:
     await channel.close()
 
 
-async def dial_raw(address: str, source: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    host, _, port = address.rpartition(":")
-    return await asyncio.open_connection(host, int(port), local_addr=(source, 0))
-
-
 async def test_many_that_connect_and_say_nothing_keep_nobody_out(controller: Controller, tmp_path: Path) -> None:
     identity = await controller.enrolled()
     idle = [await dial_raw(controller.address, "127.0.0.2") for _ in range(door.MOST_STRANGERS_OF_ONE + 20)]
@@ -361,156 +299,6 @@ async def test_an_agent_that_does_not_read_is_ended_and_does_not_eat_the_memory(
             break
     await until(lambda: not controller.connected())
     channel._writer.transport.abort()
-
-
-class Liar:
-    """An agent by hand that answers each call with what it is given."""
-
-    def __init__(self, controller: Controller, identity: Identity) -> None:
-        self._controller = controller
-        self._identity = identity
-
-    async def answer(self, *answers: Any) -> None:
-        channel = await shown(self._controller.address, self._identity)
-        self._send(channel, hello())
-        held, left = b"", list(answers)
-        try:
-            while left:
-                held += await channel.receive()
-                while len(held) >= 4 and len(held) >= 4 + int.from_bytes(held[:4], "big"):
-                    length = int.from_bytes(held[:4], "big")
-                    message = json.loads(held[4 : 4 + length])
-                    held = held[4 + length :]
-                    if message["kind"] == "call":
-                        value = left.pop(0)
-                        told = {"kind": "answer", "id": message["id"], "value": value}
-                        channel.send(frame(json.dumps(told).encode()))
-            await heard(channel)
-        finally:
-            await channel.close()
-
-    def _send(self, channel: Channel, message: Message) -> None:
-        channel.send(frame(write(message)))
-
-
-VM = {
-    "id": "v1",
-    "name": "n",
-    "host": "elsewhere",
-    "state": "running",
-    "vcpus": 1,
-    "memory_bytes": 1,
-    "memory_max_bytes": 1,
-}
-HOST = {
-    "id": "other-host",
-    "name": "x",
-    "hypervisor": "h",
-    "hypervisor_version": "1",
-    "cpus": 1,
-    "memory_bytes": 1,
-}
-LIES: dict[str, list[Any]] = {
-    "inventory": [
-        None,
-        "x",
-        {"hosts": [], "vms": []},
-        {"hosts": [HOST, HOST], "vms": []},
-        {"hosts": [HOST], "vms": [VM, VM]},
-        {"hosts": [HOST], "vms": [VM | {"id": "../../etc"}]},
-        {"hosts": [HOST], "vms": [VM | {"vcpus": -1}]},
-        {"hosts": [HOST], "vms": [VM | {"surprise": 1}]},
-        {"hosts": [HOST], "vms": [VM | {"labels": {f"k{i}": "v" for i in range(300)}}]},
-    ],
-    "usage": [
-        {},
-        {
-            "clock": "c",
-            "read_at": 1.0,
-            "vms": ["a"],
-            "columns": ["running"],
-            "values": "",
-            "host_columns": [],
-            "host_values": "",
-        },
-        {
-            "clock": "c",
-            "read_at": 1.0,
-            "vms": ["a", "a"],
-            "columns": [],
-            "values": "",
-            "host_columns": [],
-            "host_values": "",
-        },
-        {
-            "clock": "c",
-            "read_at": "1",
-            "vms": [],
-            "columns": [],
-            "values": "",
-            "host_columns": [],
-            "host_values": "",
-        },
-        {
-            "clock": "c",
-            "read_at": 1.0,
-            "vms": [],
-            "columns": [],
-            "values": "AAAA" * 1000,
-            "host_columns": [],
-            "host_values": "",
-        },
-    ],
-    "limits": [{"values": {"cpu_cap": -1}}, {"values": {"warp": 1}}, {"values": [], "unknown": {}}],
-    "probe": [{"driver": "x"}, {"driver": "x", "hypervisor": "y", "cells": {"usage": {"level": "best"}}}],
-    "set": [True, {}],
-}
-
-
-@pytest.mark.parametrize(
-    ("what", "lie"), [(what, lie) for what, lies in LIES.items() for lie in lies], ids=lambda v: str(v)[:40]
-)
-async def test_an_answer_that_cannot_be_ends_the_connection_and_nothing_else(
-    controller: Controller, what: str, lie: Any
-) -> None:
-    from yamori.model.ids import VMId
-    from yamori.model.limits import LimitKind
-
-    identity = await controller.enrolled()
-    session = controller.session()
-    lying = asyncio.create_task(Liar(controller, identity).answer(lie))
-    await until(controller.connected)
-    assert session.sensing.usage is not None
-    assert session.sensing.limits is not None
-    assert session.acting.limits is not None
-    ask = {
-        "inventory": session.sensing.inventory.read,
-        "usage": session.sensing.usage.read,
-        "limits": lambda: session.sensing.limits.read(VMId("v1")),  # type: ignore[union-attr]
-        "probe": session.probe,
-        "set": lambda: session.acting.limits.set(VMId("v1"), {LimitKind.CPU_CAP: 1.0}),  # type: ignore[union-attr]
-    }[what]
-    with pytest.raises(Failed, match="cannot be believed"):
-        await ask()
-    assert not controller.connected()
-    await lying
-    with pytest.raises(Unreachable):
-        await session.probe()
-
-
-async def test_a_host_speaks_for_itself_only(controller: Controller) -> None:
-    identity = await controller.enrolled()
-    hostile = VM | {"name": "a\x1b[31m\nb" + "c" * 500}
-    lying = asyncio.create_task(Liar(controller, identity).answer({"hosts": [HOST], "vms": [hostile]}))
-    await until(controller.connected)
-    listing = await controller.session().sensing.inventory.read()
-    lying.cancel()
-    await asyncio.gather(lying, return_exceptions=True)
-    assert [host.id for host in listing.hosts] == ["rack-a"]
-    (vm,) = listing.vms
-    assert vm.host == "rack-a"
-    assert vm.name.isprintable()
-    assert len(vm.name) <= 256
 
 
 async def test_two_hosts_with_one_certificate_do_not_go_unnoticed(controller: Controller, tmp_path: Path) -> None:

@@ -8,22 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.agent.ends import hello, pair, pump
+from yamori.agent.protocol.events import Answered, Called, Cancelled, Closed, Event, Faulted, Offered
 from yamori.agent.protocol.frames import LARGEST, LARGEST_UNKNOWN, PROGRESS, Garbled, frame
 from yamori.agent.protocol.messages import HIGHEST, LOWEST, agreed
-from yamori.agent.protocol.wire import (
-    DEAD_AFTER_S,
-    MOST_CALLS,
-    PING_AFTER_S,
-    Answered,
-    Called,
-    Cancelled,
-    Closed,
-    Event,
-    Faulted,
-    Offered,
-    Role,
-    Wire,
-)
+from yamori.agent.protocol.wire import DEAD_AFTER_S, MOST_CALLS, PING_AFTER_S, Role, Wire
 from yamori.model.errors import Busy, Conflict, Defect, Failed, NotFound, TimedOut, Unreachable, Unsupported
 
 

@@ -16,10 +16,11 @@ from yamori.agent.gateway.post import Post
 from yamori.agent.gateway.refusals import Refusals
 from yamori.agent.protocol.calls import CallName
 from yamori.agent.protocol.channel import Channel
+from yamori.agent.protocol.events import Offered, Opened
 from yamori.agent.protocol.line import Line
 from yamori.agent.protocol.messages import Hello
 from yamori.agent.protocol.tls import ENROL_AGAIN, Secured
-from yamori.agent.protocol.wire import Offered, Opened, Role, Wire
+from yamori.agent.protocol.wire import Role, Wire
 from yamori.model.errors import BadCertificate, Busy, Conflict, NotPermitted, Unreachable, YamoriError
 from yamori.model.plain import Json
 from yamori.trust.certificates import Certificate, read_certificate

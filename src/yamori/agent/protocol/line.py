@@ -7,17 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from yamori.agent.protocol.channel import Channel
-from yamori.agent.protocol.wire import (
-    Answered,
-    Called,
-    Cancelled,
-    Closed,
-    Event,
-    Faulted,
-    Offered,
-    Opened,
-    Wire,
-)
+from yamori.agent.protocol.events import Answered, Called, Cancelled, Closed, Event, Faulted, Offered, Opened
+from yamori.agent.protocol.wire import Wire
 from yamori.model.errors import Defect, NotFound, TimedOut, Unreachable, YamoriError
 
 log = logging.getLogger(__name__)

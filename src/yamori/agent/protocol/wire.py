@@ -5,11 +5,20 @@ Whoever drives it calls ``receive`` with what came, ``tick`` about once a second
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from yamori.agent.protocol.events import (
+    Answered,
+    Called,
+    Cancelled,
+    Closed,
+    Event,
+    Faulted,
+    Offered,
+    Opened,
+)
 from yamori.agent.protocol.faults import rebuilt, refusal, words
 from yamori.agent.protocol.frames import LARGEST, LARGEST_UNKNOWN, PROGRESS, Frames, Garbled, frame
 from yamori.agent.protocol.messages import (
@@ -47,66 +56,6 @@ class Role(StrEnum):
 
     AGENT = "agent"
     CONTROLLER = "controller"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
-    """To the controller: an agent that speaks our version is there. Answer with ``welcome`` or ``refuse``."""
-
-    hello: Hello
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """To the agent: the controller has welcomed it. ``wall`` is the controller's clock."""
-
-    version: int
-    software: str
-    wall: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Called:
-    """The other side wants something done: ``answer`` or ``fault`` it by its id."""
-
-    id: int
-    name: str
-    untrusted_arguments: Any
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancelled:
-    """The other side waits no longer for a call of its own."""
-
-    id: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """What a call of ours came to."""
-
-    id: int
-    untrusted_value: Any
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Faulted:
-    """Why a call of ours came to nothing."""
-
-    id: int
-    error: YamoriError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closed:
-    """The last event. ``told`` is set where the other side said why, else we have found it out."""
-
-    error: YamoriError
-    told: bool = False
-
-
-Event = Offered | Opened | Called | Cancelled | Answered | Faulted | Closed
 
 
 class _State(StrEnum):

@@ -12,10 +12,11 @@ from uuid import uuid4
 
 from yamori import __version__
 from yamori.agent.protocol.calls import CallName, Renewed, taken
+from yamori.agent.protocol.events import Offered, Opened
 from yamori.agent.protocol.line import Handler, Line
 from yamori.agent.protocol.messages import HIGHEST, LOWEST, Hello
 from yamori.agent.protocol.tls import agent_context
-from yamori.agent.protocol.wire import Offered, Opened, Role, Wire
+from yamori.agent.protocol.wire import Role, Wire
 from yamori.agent.service.condition import Condition
 from yamori.agent.service.enrolling import dial
 from yamori.agent.service.identity import Identity, IdentityFile, apply, with_controller
