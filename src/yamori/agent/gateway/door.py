@@ -121,7 +121,7 @@ class Door:
             log.info("agent %s enrolled from %s", name, channel.address)
             post = self.post(name)
             post.generation += 1
-            post.end(NotPermitted("this agent enrolled anew elsewhere", subject=name))
+            post.end(NotPermitted("this agent enrolled anew", subject=name, mend=ENROL_AGAIN))
 
     async def _attend(self, channel: Channel, certificate: Certificate) -> None:
         """Serve an agent for as long as it stays."""

@@ -16,7 +16,7 @@ from yamori.agent.gateway.post import Post
 from yamori.agent.gateway.refusals import Refusals
 from yamori.agent.gateway.roster import view_of
 from yamori.agent.gateway.session import RemoteSession
-from yamori.agent.protocol.tls import controller_context
+from yamori.agent.protocol.tls import ENROL_AGAIN, controller_context
 from yamori.control.agents import AgentView, GatewaySettings, Invitation, address_of
 from yamori.model.errors import Failed, Invalid, NotFound, NotPermitted
 from yamori.model.ids import EndpointName
@@ -148,7 +148,7 @@ class Gateway:
         found = await self._roll.revoke(name, by=by, reason=reason)
         post = self.post(name)
         post.generation += 1
-        post.end(NotPermitted("this agent was revoked", subject=name))
+        post.end(NotPermitted("this agent was revoked", subject=name, mend=ENROL_AGAIN))
         return view_of(found, post, self._now())
 
     def _tell(self, post: Post) -> None:
