@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from yamori.agent.gateway.post import Post
-from yamori.agent.gateway.translate import limits_of, listing_of, support_of, vm_of
+from yamori.agent.gateway.translate import is_vm_name, limits_of, listing_of, support_of, vm_of
 from yamori.agent.protocol.calls import ACT_S, READ_S, CallName, SetLimits, taken
 from yamori.agent.protocol.columns import Reading, unpack
 from yamori.capabilities.sensing.inventory import Listing
 from yamori.capabilities.sensing.usage import UsageFrame
 from yamori.capabilities.session import Acting, Sensing
-from yamori.model.errors import Invalid
+from yamori.model.errors import Invalid, NotFound, Unreachable
 from yamori.model.ids import EndpointName, HostId, VMId
 from yamori.model.limits import LimitKind, Limits
 from yamori.model.support import Support
@@ -28,11 +28,14 @@ class Asking:
         self.post = post
         self.host = host
         self.now = now
+        self.closed = False
 
     async def ask(
         self, name: CallName, arguments: Any, read: Callable[[Any], T], *, timeout_s: float = READ_S
     ) -> T:
         """Raises what the agent answers, Unreachable, TimedOut, Busy, Failed."""
+        if self.closed:
+            raise Unreachable("this session was closed", subject=self.post.name)
         untrusted_value = await self.post.call(name.value, arguments, timeout_s=timeout_s)
         try:
             return read(untrusted_value)
@@ -60,7 +63,7 @@ class RemoteInventory:
                 raise Invalid("another VM than the one that was asked for")
             return found
 
-        return await self._asking.ask(CallName.VM, {"vm": vm}, read)
+        return await self._asking.ask(CallName.VM, {"vm": named(vm)}, read)
 
 
 class RemoteUsage:
@@ -88,7 +91,7 @@ class RemoteLimitsReader:
 
     async def read(self, vm: VMId) -> Limits:
         """Read all limits of one VM."""
-        return await self._asking.ask(CallName.LIMITS, {"vm": vm}, limits_of)
+        return await self._asking.ask(CallName.LIMITS, {"vm": named(vm)}, limits_of)
 
 
 class RemoteLimitsWriter:
@@ -103,12 +106,12 @@ class RemoteLimitsWriter:
         """Set the named limits of a running VM, to lapse by themselves after ``lapse_s``."""
         plain = {LimitKind(kind).value: value for kind, value in limits.items()}
         # Checked before it is sent as well: JSON has no word for NaN but the one that lifts a limit.
-        checked = taken(SetLimits, {"vm": vm, "limits": plain, "lapse_s": lapse_s})
+        checked = taken(SetLimits, {"vm": named(vm), "limits": plain, "lapse_s": lapse_s})
         await self._asking.ask(CallName.SET_LIMITS, checked.model_dump(mode="json"), _nothing, timeout_s=ACT_S)
 
     async def pin(self, vm: VMId, cpus: frozenset[int] | None) -> None:
         """Let all vCPUs of the VM run only on these host CPUs."""
-        arguments = {"vm": vm, "cpus": None if cpus is None else sorted(cpus)}
+        arguments = {"vm": named(vm), "cpus": None if cpus is None else sorted(cpus)}
         await self._asking.ask(CallName.PIN, arguments, _nothing, timeout_s=ACT_S)
 
 
@@ -142,7 +145,15 @@ class RemoteSession:
         return await self._asking.ask(CallName.PROBE, {}, support_of)
 
     async def close(self) -> None:
-        """Nothing is held here: the gateway keeps the connection."""
+        """Ask no more. The gateway keeps the connection."""
+        self._asking.closed = True
+
+
+def named(vm: VMId) -> str:
+    """Return an id as it is sent. What cannot be the id of a VM is not asked for: NotFound."""
+    if not is_vm_name(vm):
+        raise NotFound("there is no such VM", subject=repr(vm[:80]))
+    return vm
 
 
 def _nothing(untrusted_value: Any) -> None:

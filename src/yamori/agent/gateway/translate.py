@@ -25,6 +25,15 @@ MOST_CPUS = 8192
 _NAME: TypeAdapter[str] = TypeAdapter(VMName)
 
 
+def is_vm_name(untrusted_id: str) -> bool:
+    """Tell whether a text can be the id of a VM."""
+    try:
+        _NAME.validate_python(untrusted_id, strict=True)
+    except ValidationError:
+        return False
+    return True
+
+
 def line(untrusted_text: str, longest: int = LONGEST_LINE) -> str:
     """Make one bounded line without controls out of a text."""
     return "".join(c if c.isprintable() else " " for c in untrusted_text[:longest])
@@ -97,10 +106,8 @@ def _host(told: Host, host: HostId) -> Host:
 
 
 def _vm(told: VM, host: HostId) -> VM:
-    try:
-        _NAME.validate_python(told.id, strict=True)
-    except ValidationError:
-        raise Invalid("an id that no VM can have") from None
+    if not is_vm_name(told.id):
+        raise Invalid("an id that no VM can have")
     if min(told.vcpus, told.memory_bytes, told.memory_max_bytes) < 0:
         raise Invalid("a VM of negative size")
     if max(len(told.disks), len(told.nics), len(told.labels)) > MOST_OF_ONE_VM:
