@@ -114,7 +114,7 @@ def test_an_agents_certificate_is_for_an_agent_only_and_backdated_a_little(autho
     assert certificate.agent == "rack-a"
     assert certificate.not_before == NOW.replace(microsecond=0) - BACKDATED
     assert certificate.not_after == NOW.replace(microsecond=0) + DAY
-    assert certificate.renew_at(backdated=BACKDATED) == NOW.replace(microsecond=0) + DAY * 2 / 3
+    assert certificate.passed(0.5, backdated=BACKDATED) == NOW.replace(microsecond=0) + DAY / 2
 
 
 def test_certificates_pass_the_strict_checks_of_openssl(authority: Authority, tmp_path: Path) -> None:

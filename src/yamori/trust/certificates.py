@@ -33,10 +33,10 @@ class Certificate:
     not_before: datetime
     not_after: datetime
 
-    def renew_at(self, *, backdated: timedelta) -> datetime:
-        """Return when two thirds of its life are over, not counting what it was backdated by."""
+    def passed(self, part: float, *, backdated: timedelta) -> datetime:
+        """Return when a part of its life is over, not counting what it was backdated by."""
         issued = self.not_before + backdated
-        return issued + (self.not_after - issued) * 2 / 3
+        return issued + (self.not_after - issued) * part
 
 
 def agent_name(untrusted_name: str) -> str:

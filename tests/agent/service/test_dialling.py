@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.fleet import Controller, keep, now, serving, simulated, until, until_true
+from tests.agent.fleet import Controller, keep, now, serving, shown, simulated, until, until_true
+from yamori.agent.protocol.frames import frame
 from yamori.agent.service.answering import Answering
-from yamori.agent.service.condition import read_condition
-from yamori.agent.service.dialling import FIRST_WAIT_S, LONGEST_WAIT_S, REFUSED_WAIT_S, wait_s
-from yamori.agent.service.identity import Identity, IdentityFile
+from yamori.agent.service.condition import Condition, read_condition
+from yamori.agent.service.dialling import FIRST_WAIT_S, LONGEST_WAIT_S, REFUSED_WAIT_S, Dialling, wait_s
+from yamori.agent.service.identity import Identity, IdentityFile, apply
 from yamori.agent.service.running import serve
 from yamori.agent.service.settings import read_settings
 from yamori.capabilities.acting.limits import LimitsWriter
@@ -75,6 +76,52 @@ async def test_a_certificate_is_renewed_in_time_with_a_new_key_over_the_same_con
     assert len(await controller.records(RecordKind.AGENT_RENEWED)) >= 2
     async with serving(simulated(), tmp_path / "agent", file.read()):
         await until(controller.connected)
+
+
+async def test_a_host_whose_clock_is_days_ahead_says_so_and_does_not_renew_for_ever(
+    controller: Controller, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(tmp_path / "agent", await controller.enrolled())
+    dialling = Dialling(
+        IdentityFile(tmp_path / "agent"),
+        {},
+        Condition(tmp_path / "agent"),
+        clock="boot-1",
+        now=lambda: now() + timedelta(days=2),
+    )
+    task = asyncio.create_task(dialling.run())
+    try:
+        await until(controller.connected)
+        await until(lambda: "ahead of the controller's" in caplog.text)
+        await asyncio.sleep(1.5)
+        assert await controller.records(RecordKind.AGENT_RENEWED) == []
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_certificate_is_not_renewed_before_a_third_of_its_life(controller: Controller) -> None:
+    identity = await controller.enrolled()
+    channel = await shown(controller.address, identity)
+    wishes = [
+        {"kind": "hello", "lowest": 1, "highest": 1, "software": "x", "clock": "x", "wall": now().isoformat()},
+        {
+            "kind": "call",
+            "id": 1,
+            "name": "certificate.renew",
+            "timeout_s": 5,
+            "arguments": {"request": apply().request},
+        },
+    ]
+    heard = b""
+    try:
+        for wish, answer in zip(wishes, (b"welcome", b"too young"), strict=True):
+            channel.send(frame(json.dumps(wish).encode()))
+            while answer not in heard:
+                heard += await channel.receive()
+    finally:
+        await channel.close()
+    assert await controller.records(RecordKind.AGENT_RENEWED) == []
 
 
 async def test_a_connection_does_not_outlive_its_certificate(

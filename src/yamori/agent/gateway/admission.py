@@ -23,10 +23,12 @@ from yamori.agent.protocol.messages import (
 )
 from yamori.model.errors import Conflict, NotPermitted, TimedOut, YamoriError
 from yamori.model.secret import Secret
-from yamori.trust.authority import Authority, Issued
+from yamori.trust.authority import BACKDATED, Authority, Issued
 from yamori.trust.certificates import Certificate
 from yamori.trust.enrolment import Roll, digest
 
+EARLIEST = 1 / 3
+"""Of its life must have passed before a certificate is renewed: each renewal is on disk and on the ledger."""
 GREETING_S = 10.0
 """How long a stranger may take to say what they want."""
 
@@ -77,8 +79,10 @@ class Admission:
         await self.roll.admit(certificate)
 
     async def renew(self, certificate: Certificate, untrusted_arguments: Any) -> tuple[Renewed, Certificate]:
-        """Give an agent that has shown a certificate its next one. Raises Invalid, NotPermitted."""
+        """Give an agent that has shown a certificate its next one. Raises Invalid, NotPermitted, Conflict."""
         wish = taken(Renew, untrusted_arguments)
+        if self.now() < certificate.passed(EARLIEST, backdated=BACKDATED):
+            raise Conflict("the certificate is too young to be renewed", subject=certificate.agent)
         issued = self.authority.issue_agent(certificate.agent, wish.request, self.now(), self.lifetime)
         await self.roll.renew(certificate.agent, certificate.serial, issued)
         return Renewed(certificate=issued.pem), issued.certificate

@@ -93,7 +93,10 @@ class Gateway:
             found = await asyncio.get_running_loop().getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
-            self._socket = socket.create_server(found[0][4][:2], family=found[0][0], backlog=128)
+            both = host == "::" and socket.has_dualstack_ipv6()
+            self._socket = socket.create_server(
+                found[0][4][:2], family=found[0][0], backlog=128, dualstack_ipv6=both
+            )
         except OSError as error:
             raise Failed(
                 f"cannot listen for agents: {error.strerror or error}",
@@ -109,10 +112,10 @@ class Gateway:
             await self.open()
         server = await asyncio.start_server(self._door.accept, sock=self._socket)
         try:
-            async with server:
-                log.info("agents are awaited on %s", self._settings.listen)
-                await self._contacts.watch(self._posts)
+            log.info("agents are awaited on %s", self._settings.listen)
+            await self._contacts.watch(self._posts)
         finally:
+            server.close()
             await self._door.close()
 
     async def agents(self) -> Sequence[AgentView]:

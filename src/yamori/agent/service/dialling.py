@@ -5,7 +5,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 from uuid import uuid4
@@ -124,8 +124,8 @@ class Dialling:
 
         async def greeted(line: Line, event: Offered | Opened) -> None:
             if isinstance(event, Opened):
-                self._opened(identity, event)
-                renewing.append(asyncio.create_task(self._renew_in_time(line, identity)))
+                skew = self._opened(identity, event)
+                renewing.append(asyncio.create_task(self._renew_in_time(line, identity, skew)))
 
         line = Line(
             channel,
@@ -142,8 +142,10 @@ class Dialling:
                 task.cancel()
             await asyncio.gather(*renewing, return_exceptions=True)
 
-    def _opened(self, identity: Identity, event: Opened) -> None:
-        skew_s = (self._now() - event.wall).total_seconds()
+    def _opened(self, identity: Identity, event: Opened) -> timedelta:
+        """Note a connection; return by how much our clock is ahead of the controller's."""
+        skew = self._now() - event.wall
+        skew_s = skew.total_seconds()
         log.info("connected to %s as %s (Yamori %s)", identity.controller, identity.name, event.software[:64])
         if abs(skew_s) > SKEW_S:
             log.warning(
@@ -153,11 +155,15 @@ class Dialling:
             )
         self._logged = None
         self._condition.connected(skew_s)
+        return skew
 
-    async def _renew_in_time(self, line: Line, identity: Identity) -> None:
-        """Get the next certificate when two thirds of this one's life are over, with a new key."""
+    async def _renew_in_time(self, line: Line, identity: Identity, skew: timedelta) -> None:
+        """Get the next certificate when two thirds of this one's life are over, with a new key.
+
+        Time is the controller's: by a clock that is ahead, a fresh certificate would be due at once, for ever.
+        """
         while True:
-            left_s = (identity.renew_at() - self._now()).total_seconds()
+            left_s = (identity.renew_at() - (self._now() - skew)).total_seconds()
             if left_s > 0:
                 # Wall time may jump: look again now and then rather than sleep through it.
                 await asyncio.sleep(min(left_s, RENEW_LOOK_S))

@@ -1,6 +1,7 @@
 """Enrolment from the host's side: ask whom we talk to, check that against the token, only then show the token."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -79,7 +80,7 @@ async def dial(controller: str, context: ssl.SSLContext) -> Channel:
         raise TimedOut(f"no connection within {CONNECT_S:.0f} s", subject=controller) from None
     except OSError as error:
         raise Unreachable(
-            f"the controller cannot be reached: {error.strerror or error}",
+            f"the controller cannot be reached: {os.strerror(error.errno) if error.errno else error}",
             subject=controller,
             mend="check the address, the network between, and that yamori up runs with `agents:` in its file",
         ) from None
