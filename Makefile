@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export VENV
 
-.PHONY: help setup run simulated test check fmt lint unit lab-test docs lab-up lab-down bench lock clean
+.PHONY: help setup run simulated test test-full check fmt lint unit lab-test docs lab-up lab-down bench lock clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,8 +20,11 @@ run: setup ## play the demo on the lab; ONCE=1 ends by itself, JSON=1 tells the 
 simulated: setup ## play the demo on the simulator: no root, no hypervisor
 	@$(BIN)/yamori demo --simulated --once $(if $(JSON),--json)
 
-test: setup ## every test: checks, unit and scenario tests, the demo, the real lab and the browser, the matrix
-	@scripts/test.sh check unit story lab matrix
+test: setup ## the tests: checks, unit and scenario tests, the demo, the real lab and the browser, Xen in short, the matrix
+	@scripts/test.sh check unit story lab xen matrix
+
+test-full: setup ## make test, and what takes longer: the whole of Xen, a mixed fleet under faults, the demo on Xen
+	@scripts/test.sh check unit story lab xen full storyx matrix
 
 check: setup ## lint, types, import contracts, architecture tests: what must hold before a commit
 	@scripts/check.sh

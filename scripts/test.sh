@@ -4,6 +4,9 @@
 #   unit    everything that needs neither root nor a hypervisor, on all cores
 #   story   the demo on real virtual hosts: every effect verified, nothing left behind
 #   lab     the real lab and the real browser, one after the other: they need the machine for themselves
+#   xen     a real Xen host, emulated: what shows in minutes that all of it works together
+#   full    what takes longer: the whole kit on Xen, moves between Xen hosts, a mixed fleet under faults for ten minutes
+#   storyx  the demo on the real Xen host
 #   matrix  what the stages before it have proven of each hypervisor is no worse than results/ says
 # REPORTS=FOLDER keeps what the conformance kit has proven; `python -m yamori.testing.matrix --help` tells what for.
 set -uo pipefail
@@ -38,16 +41,28 @@ for name in "$@"; do
     stage unit "$bin/python" -m pytest -m 'not lab and not browser' --numprocesses=auto \
       "${kit[@]}" --conformance-report="$reports/unit.json" --conformance-stage=unit
     ;;
-  story)
+  story | storyx)
+    on=qemu
+    [ "$name" = story ] || on=xen
     if [ "$(id -u)" = 0 ]; then
-      stage story "$bin/yamori" demo --once
+      stage "$name" "$bin/yamori" demo --on "$on" --once
     else
-      summary+=("story  NOT RUN: real virtual hosts need root")
+      summary+=("$name  NOT RUN: real virtual hosts need root")
+    fi
+    ;;
+  xen | full)
+    wanted='xen and not full'
+    [ "$name" = xen ] || wanted=full
+    if [ "$(id -u)" = 0 ]; then
+      YAMORI_MIXED_S=${YAMORI_MIXED_S:-600} stage "$name" "$bin/python" -m pytest -m "$wanted" \
+        "${kit[@]}" --conformance-report="$reports/$name.json" --conformance-stage="$name"
+    else
+      summary+=("$name    NOT RUN: real virtual hosts need root")
     fi
     ;;
   lab)
     if [ "$(id -u)" = 0 ]; then
-      stage lab "$bin/python" -m pytest -m 'lab or browser' \
+      stage lab "$bin/python" -m pytest -m '(lab or browser) and not xen and not full' \
         "${kit[@]}" --conformance-report="$reports/lab.json" --conformance-stage=lab
     else
       stage lab "$bin/python" -m pytest -m 'browser and not lab'
