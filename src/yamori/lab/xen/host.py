@@ -17,11 +17,11 @@ from yamori.lab.processes import ProcessId, end, start_recorded, wait_gone
 from yamori.lab.registry import Registry
 from yamori.lab.spec import LabSpec
 from yamori.lab.storage import XEN_ARRAY, hypervisor_ids
-from yamori.lab.xen import machine, settling
+from yamori.lab.xen import machine, settling, tree
 from yamori.lab.xen.channel import Channel, decoded, encoded
 from yamori.lab.xen.image import Image
 from yamori.lab.xen.snapshot import BOOT_SECONDS, Snapshot, overlay
-from yamori.model.errors import Conflict, Failed, NotFound, TimedOut, Unreachable
+from yamori.model.errors import Conflict, Failed, NotFound, TimedOut
 
 FACT = "xen"
 """Under which the record names what the lab's Xen hosts stand on."""
@@ -104,7 +104,11 @@ class XenHost:
         cgroup.enter(self.cgroup, identity.pid)
 
     def wait_ready(self, *, timeout_seconds: float = BOOT_SECONDS) -> None:
-        """Wait until dom0 answers, tell it who it is if nobody has, and wait for libvirtd's TLS port."""
+        """Wait until dom0 answers, tell it who it is if nobody has, and wait for libvirtd and its TLS port.
+
+        An open port is not enough: libvirt 9.0 sometimes dies of a mad allocation just after its start, and its
+        successor answers then.
+        """
         deadline = time.monotonic() + timeout_seconds
         while True:
             if not self.running():
@@ -114,13 +118,15 @@ class XenHost:
                 if settled["status"] != 0:
                     self._settle(max(10.0, deadline - time.monotonic()))
                 with socket.create_connection((self.address, TLS_PORT), timeout=2.0):
-                    return
-            except (OSError, Unreachable, TimedOut) as error:
+                    self.run(["virsh", "--connect", "xen:///system", "--quiet", "list"], timeout_seconds=20)
+            except (OSError, Failed) as error:
                 if time.monotonic() > deadline:
                     raise TimedOut(
                         f"{self.name} is not reachable after {timeout_seconds} s: {error}",
                         mend=f"see {self._sockets}/console.log",
                     ) from None
+            else:
+                return
             time.sleep(0.1)
 
     def _settle(self, timeout_seconds: float) -> None:
@@ -199,15 +205,16 @@ class XenHost:
 
     def restart_libvirtd(self, *, kill: bool = False, timeout_seconds: float = 60.0) -> None:
         """End libvirtd (SIGTERM, or SIGKILL) and wait until its successor answers; guests run on."""
-        before = self._daemon()
-        self._signal("CONT")
-        self._signal("KILL" if kill else "TERM")
         deadline = time.monotonic() + timeout_seconds
+        before = self._daemon()
+        if before:
+            self._signal("CONT")
+            self._signal("KILL" if kill else "TERM")
         while self._daemon() in ("", before):
             if time.monotonic() > deadline:
                 raise TimedOut(f"libvirtd of {self.name} did not come back within {timeout_seconds} s")
             time.sleep(0.2)
-        self.wait_ready(timeout_seconds=timeout_seconds)
+        self.wait_ready(timeout_seconds=max(1.0, deadline - time.monotonic()))
 
     def freeze(self) -> None:
         """Stop libvirtd in its tracks (SIGSTOP): connections stay open and nothing is answered; guests run on."""
@@ -227,6 +234,11 @@ class XenHost:
 
     def _signal(self, name: str) -> None:
         self.run(["pkill", f"-{name}", "-x", "libvirtd"])
+
+    def refresh_source(self) -> None:
+        """Give dom0 Yamori's source anew, as this process runs it; what runs there goes on with the old."""
+        self.run(["rm", "-rf", f"/{tree.SOURCE}"])
+        self._line.ask("unpack", folder="/", content=encoded(settling.source()), timeout_seconds=60.0)
 
     def keep_dom0_apart(self) -> None:
         """Hold dom0's CPUs to its own core, so that from now on guests disturb only one another."""

@@ -1,7 +1,8 @@
 """The emulated machine that a Xen host is: QEMU's command line, the same for the snapshot and for every host.
 
-Only TCG, so that it runs everywhere. The CPU: with SMAP, QEMU's emulation of iret faults in PV domains; with
-RDTSCP, which Xen intercepts, PVH domains die because QEMU gives no next-RIP.
+With SMAP, QEMU's emulation of iret faults in PV domains; with RDTSCP, which Xen intercepts, PVH domains die
+because QEMU gives no next-RIP. Floating point state is switched eagerly: when Xen does it lazily, registers of one
+vCPU end up in another (QEMU 7.2), and programs in dom0 and guests die or err at random.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ARRAY_BYTES = XEN_ARRAY_MIB << 20
 
 _XEN = (
     f"console=com1 com1=115200,8n1 dom0_mem={DOM0_MEMORY_MIB}M,max:{DOM0_MEMORY_MIB}M dom0_max_vcpus=2 "
-    "loglvl=info guest_loglvl=info"
+    "spec-ctrl=eager-fpu loglvl=info guest_loglvl=info"
 )
 _LINUX = "console=hvc0 earlyprintk=xen net.ifnames=0 mitigations=off nopti quiet"
 _FIXED = (

@@ -44,6 +44,14 @@ def archive(spec: LabSpec, layout: Layout, *, name: str, index: int, initrd: Pat
     return content.getvalue()
 
 
+def source() -> bytes:
+    """A tar archive of Yamori alone."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        _yamori(archive)
+    return content.getvalue()
+
+
 def disks(spec: LabSpec) -> str:
     """Name, first sector and sectors of each slice of the array; every Xen host of a lab sees all of them."""
     size = spec.disk_mib * _SECTORS_A_MIB

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import base64
 import fcntl
-import io
 import json
 import os
 import select
 import subprocess
-import tarfile
 import threading
 import time
 from pathlib import Path
@@ -21,7 +19,7 @@ from typing import Any
 
 PORTS = Path("/sys/class/virtio-ports")
 PREFIX = "yamori."
-IDLE_SECONDS = 0.1
+IDLE_SECONDS, BUSY_SECONDS = 0.1, 0.005
 MOST_LINE = 256 << 20
 MOST_OUTPUT = 32 << 20
 RNDRESEEDCRNG = 0x5207  # <linux/random.h>
@@ -88,10 +86,9 @@ def get(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def unpack(request: dict[str, Any]) -> dict[str, Any]:
-    """Unpack a tar archive below a folder."""
-    content = io.BytesIO(base64.b64decode(request["content"]))
-    with tarfile.open(fileobj=content) as archive:
-        archive.extractall(request["folder"])  # noqa: S202 made by the lab itself
+    """Unpack a tar archive below a folder; by tar, since Python needs ten times as long for it under emulation."""
+    command = ["tar", "-x", "--no-same-owner", "-C", request["folder"]]
+    subprocess.run(command, input=base64.b64decode(request["content"]), check=True, capture_output=True)
     return {}
 
 
@@ -127,15 +124,15 @@ class Port:
         self.handle = os.open(device, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._rest = bytearray()
 
-    def read(self) -> None:
-        """Take what has come; answer every complete line."""
+    def read(self) -> bool:
+        """Take what has come and answer every complete line; False when nothing came."""
         try:
             chunk = os.read(self.handle, 65536)
         except BlockingIOError:
-            return
+            return False
         if not chunk or len(self._rest) > MOST_LINE:
             self._rest.clear()
-            return
+            return False
         self._rest += chunk
         while b"\n" in chunk:
             line, _, rest = bytes(self._rest).partition(b"\n")
@@ -143,6 +140,7 @@ class Port:
             chunk = rest
             if line.strip():
                 threading.Thread(target=self._reply, args=(line,), daemon=True).start()
+        return True
 
     def _reply(self, line: bytes) -> None:
         left = memoryview(answer(line))
@@ -172,17 +170,14 @@ def main() -> None:
     for port in ports:
         poll.register(port.handle, select.POLLIN)
     by_handle = {port.handle: port for port in ports}
+    last = time.monotonic()
     while True:
-        hang_ups = 0
-        found = poll.poll()
-        for handle, event in found:
-            if event & select.POLLIN:
-                by_handle[handle].read()
-            elif event & select.POLLHUP:
-                hang_ups += 1
-        if hang_ups == len(found):
-            # a port without a client reports its hang-up all the time
-            time.sleep(IDLE_SECONDS)
+        came = [by_handle[handle].read() for handle, _ in poll.poll()]
+        if any(came):
+            last = time.monotonic()
+        else:
+            # a port without a client reports its hang-up all the time, so poll is no place to wait
+            time.sleep(BUSY_SECONDS if time.monotonic() - last < 1.0 else IDLE_SECONDS)
 
 
 if __name__ == "__main__":
