@@ -61,8 +61,11 @@ class Channel:
         if self._writer.transport.get_write_buffer_size() > MOST_UNSENT:
             raise Unreachable("the other side does not read what it is sent")
 
-    async def close(self) -> None:
-        """Hang up; what was sent gets a moment to leave. Idempotent."""
+    async def close(self, *, linger: bool = True) -> None:
+        """Hang up; where we ``linger``, what was sent gets a moment to leave. Idempotent."""
+        if not linger:
+            self._writer.transport.abort()
+            return
         with contextlib.suppress(OSError, YamoriError, TimeoutError):
             self._flush()
             async with asyncio.timeout(CLOSE_S):

@@ -41,6 +41,8 @@ class Line:
         self._doing: dict[int, asyncio.Task[None]] = {}
         self._end: YamoriError | None = None
         self._over = asyncio.Event()
+        self._silent = False
+        """Nothing came for so long that nobody waits for a last word."""
 
     async def run(self) -> YamoriError:
         """Work until the connection ends, and return why it did."""
@@ -56,7 +58,7 @@ class Line:
                 job.cancel()
             ends = await asyncio.gather(*jobs, return_exceptions=True)
             self._flush()
-            await self.channel.close()
+            await self.channel.close(linger=not self._silent)
         for end in ends:
             if isinstance(end, Exception):
                 raise end
@@ -93,6 +95,7 @@ class Line:
         while True:
             await asyncio.sleep(TICK_S)
             self._heed(self.wire.tick(self._clock()))
+            self._silent = self.wire.is_closed
             self._flush()
 
     async def _take(self, events: list[Event]) -> None:

@@ -43,7 +43,7 @@ from yamori.model.errors import Busy, Conflict, Defect, Failed, TimedOut, Unreac
 
 PING_AFTER_S = 3.0
 """So long nothing came: ask whether the other side is there."""
-DEAD_AFTER_S = 10.0
+DEAD_AFTER_S = 9.0
 """So long nothing came: the other side is gone. Also how long a greeting may take."""
 MOST_CALLS = 32
 """Calls in flight, each way."""
