@@ -8,7 +8,6 @@ from typing import Literal
 from yamori.agent.functions.host import HostSession
 from yamori.agent.functions.settings import HostSettings
 from yamori.agent.lapse import LapseNote
-from yamori.model.errors import Unsupported
 
 _CAPABILITIES = Path("/proc/xen/capabilities")
 
@@ -20,10 +19,14 @@ async def opened(
     thread = ThreadPoolExecutor(1, thread_name_prefix="host", initializer=enter)
     try:
         if hypervisor_here(settings) == "xen":
-            raise Unsupported("agent", "this version has no functions for Xen")
-        from yamori.agent.functions.qemu import qemu_parts
+            from yamori.agent.functions.xen.parts import xen_parts
 
-        session = HostSession(settings, await qemu_parts(settings, thread), thread, tell)
+            parts = await xen_parts(settings, thread)
+        else:
+            from yamori.agent.functions.qemu import qemu_parts
+
+            parts = await qemu_parts(settings, thread)
+        session = HostSession(settings, parts, thread, tell)
         await session.begin()
     except BaseException:
         thread.shutdown(wait=False)
