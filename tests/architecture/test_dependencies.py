@@ -15,7 +15,8 @@ def plain(requirement: str) -> str:
 
 
 RUNTIME = {plain(r) for r in PROJECT["dependencies"]}
-OPTIONAL = {plain(r) for extra in ("libvirt", "vsphere", "bench", "testing") for r in PROJECT["optional-dependencies"][extra]}
+EXTRAS = ("libvirt", "vsphere", "bench", "testing")
+OPTIONAL = {plain(r) for extra in EXTRAS for r in PROJECT["optional-dependencies"][extra]}
 
 
 def used() -> set[str]:

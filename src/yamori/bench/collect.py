@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from yamori.bench.result import Bench, BenchResult, Progress, machine
+from yamori.bench.ticks import DRIVERS
 from yamori.model.errors import Unsupported
 from yamori.model.ids import EndpointName, HostId
 
@@ -90,4 +91,9 @@ def run(scale: float, progress: Progress) -> BenchResult:
     )
 
 
-BENCH = Bench(name="collect", summary="libvirt collection, beside the bare bulk call", run=run)
+BENCH = Bench(
+    name="collect",
+    summary="libvirt collection, beside the bare bulk call; with --driver beside asking VM by VM",
+    run=run,
+    drivers=DRIVERS,
+)

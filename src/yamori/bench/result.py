@@ -27,6 +27,8 @@ class Bench:
     name: str
     summary: str
     run: Callable[[float, Progress], BenchResult]
+    drivers: Mapping[str, Callable[[float, Progress], BenchResult]] = field(default_factory=dict)
+    """The same measurement of one driver alone, where that can be chosen."""
 
 
 def machine() -> dict[str, Any]:

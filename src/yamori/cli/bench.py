@@ -18,6 +18,7 @@ EXAMPLE = """Examples:
 \b
   yamori bench
   yamori bench detect
+  yamori bench collect --driver vsphere --json
   yamori bench guard --json > guard.json
 
 JSON: what the benchmark measured; without a name {name: summary}.
@@ -41,6 +42,10 @@ def bench(
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", envvar="YAMORI_DATA", help="Real series and traces.")
     ] = None,
+    driver: Annotated[
+        str | None,
+        typer.Option("--driver", metavar="NAME", help="Measure one driver, beside asking VM by VM (collect)."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a benchmark on this machine and print its numbers."""
@@ -56,7 +61,14 @@ def bench(
         meant = nearest(name, list(BENCHES))
         mend = f"did you mean {meant!r}?" if meant else f"there are: {', '.join(BENCHES)}"
         raise NotFound("there is no such benchmark", subject=clean(name), mend=mend)
-    result = BENCHES[name].run(scale, lambda text: tell(clean(text)))
+    run = BENCHES[name].run
+    if driver is not None:
+        drivers = BENCHES[name].drivers
+        if driver not in drivers:
+            mend = f"there are: {', '.join(drivers)}" if drivers else f"{name} measures no single driver"
+            raise NotFound("there is no such driver to measure", subject=clean(driver), mend=mend)
+        run = drivers[driver]
+    result = run(scale, lambda text: tell(clean(text)))
     if as_json:
         emit(dict(result.json))
         return

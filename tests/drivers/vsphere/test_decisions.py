@@ -1,4 +1,4 @@
-"""Pure parts: allocations, devices, privileges, DRS, encryption, changes. No server; the vendor's values are made up."""
+"""Pure parts: allocations, devices, privileges, DRS, encryption, changes. No server; values are made up."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -7,7 +7,7 @@ import pytest
 
 from tests.drivers.vsphere.conftest import Connect, settings_of, until
 from yamori.drivers.vsphere import connection
-from yamori.drivers.vsphere.connection import LONGEST_PATIENCE_S, patience_s, pause_s
+from yamori.drivers.vsphere.patience import LONGEST_PATIENCE_S, patience_s, pause_s
 from yamori.drivers.vsphere.session import VSphereSession
 from yamori.lab.vsphere import VCenter
 from yamori.model.errors import NotPermitted
@@ -25,6 +25,11 @@ class Attempts:
             return real(*arguments)  # type: ignore[arg-type]
 
         monkeypatch.setattr(connection, "open_link", counted)
+
+
+def write(path: Path, content: bytes, mode: int = 0o600) -> None:
+    path.write_bytes(content)
+    path.chmod(mode)
 
 
 async def refused(session: VSphereSession) -> NotPermitted:
@@ -59,7 +64,7 @@ async def test_a_corrected_password_is_tried_at_once(
     monkeypatch.setattr(connection, "_LOOK_S", 0.05)
     session = connect(settings_of(vcenter, password_file=str(password_file)))
     await refused(session)
-    password_file.write_text(vcenter.password_file.read_text())
+    write(password_file, vcenter.password_file.read_bytes())
 
     async def works() -> bool:
         try:
@@ -84,7 +89,7 @@ async def test_the_password_may_come_from_the_environment(
 async def test_a_password_file_that_others_can_read_is_refused(
     connect: Connect, vcenter: VCenter, password_file: Path, mode: int
 ) -> None:
-    password_file.chmod(mode)
+    write(password_file, b"secret", mode=mode)
     refusal = await refused(connect(settings_of(vcenter, password_file=str(password_file))))
     assert "others can read" in refusal.message
     assert refusal.mend == f"chmod 600 {password_file}"
@@ -94,7 +99,7 @@ async def test_a_password_file_that_others_can_read_is_refused(
 async def test_a_password_file_without_one_line_of_text_is_refused(
     connect: Connect, vcenter: VCenter, password_file: Path, content: bytes
 ) -> None:
-    password_file.write_bytes(content)
+    write(password_file, content)
     await refused(connect(settings_of(vcenter, password_file=str(password_file))))
 
 

@@ -1,7 +1,8 @@
-"""What the kit does not ask: reservations, other hands, templates, clusters, hostile names, calls that are made."""
+"""What the kit does not ask: reservations, other hands, templates, clusters, hostile names, counted calls."""
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from pyVmomi import vim
 
 from tests.drivers.vsphere.by_hand import VCenterByHand
 from tests.drivers.vsphere.conftest import Connect, settings_of
+from tests.drivers.vsphere.simulated import make
 from yamori.drivers.vsphere.privileges import ROLE
 from yamori.drivers.vsphere.session import VSphereSession
-from yamori.lab.vsphere import VCenter
+from yamori.lab.vsphere import Shape, VCenter
 from yamori.model.errors import Conflict, Invalid, NotFound, Unsupported
 from yamori.model.ids import VMId
 from yamori.model.limits import LimitKind
@@ -224,3 +226,26 @@ def test_every_privilege_of_the_role_is_one_that_the_server_knows(by_hand: VCent
     known = next(set(role.privilege) for role in roles if role.name == "Admin")
     wanted = {*ROLE["read"], *(each for needed in ROLE["features"].values() for each in needed)}
     assert wanted <= known
+
+
+async def test_a_single_esxi_is_one_host_without_moves(
+    connect: Connect, vcenter_program: Path, tmp_path: Path
+) -> None:
+    esx = make(tmp_path, vcenter_program, Shape(esx=True, vms=3))
+    esx.start()
+    try:
+        session = connect(settings_of(esx))
+        listing = await session.sensing.inventory.read()
+        assert len(listing.hosts) == 1
+        assert len(listing.vms) == 3
+        assert {vm.host for vm in listing.vms} == {listing.hosts[0].id}
+        support = await session.probe()
+        assert "ESX" in support.hypervisor
+        assert support.cells["migration.live"].level is Level.NONE
+        assert "single ESXi" in support.cells["migration.live"].reason
+        await put(session, listing.vms[0].id, {LimitKind.CPU_CAP: 0.5})
+        assert (await holds(session, listing.vms[0].id))[LimitKind.CPU_CAP] == pytest.approx(0.5, rel=0.01)
+        assert session.sensing.usage is not None
+        assert set((await session.sensing.usage.read()).vms) == {vm.id for vm in listing.vms}
+    finally:
+        esx.stop()

@@ -113,7 +113,7 @@ def test_what_waits_is_bounded() -> None:
 def test_however_it_is_asked_the_sum_is_that_of_the_samples(
     rates: list[float], steps: list[float], asked: list[int]
 ) -> None:
-    """Delivered in overlapping pieces and played in steps of any length: the integral is exact, and never falls."""
+    """Delivered in overlapping pieces, played in steps of any length: the integral is exact and never falls."""
     all_samples = [sample(20.0 * (n + 1), rate) for n, rate in enumerate(rates)]
     made = Track(run="1")
     made.take(all_samples[:1], latest_end=math.inf)

@@ -3,11 +3,9 @@
 import asyncio
 import contextlib
 import logging
-import random
 import ssl
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from pyVmomi import vim, vmodl
@@ -15,6 +13,7 @@ from pyVmomi import vim, vmodl
 from yamori.drivers.vsphere import tls
 from yamori.drivers.vsphere.failure import FAULTS, SESSION_OVER, TRANSPORT, not_permitted, text_of, translate
 from yamori.drivers.vsphere.link import Link, log_out, open_link, time_of
+from yamori.drivers.vsphere.patience import patience_s, pause_s, version_of
 from yamori.drivers.vsphere.secret_file import password
 from yamori.drivers.vsphere.settings import VSphereSettings
 from yamori.drivers.vsphere.threads import Threads
@@ -24,9 +23,6 @@ from yamori.model.ids import EndpointName
 
 T = TypeVar("T")
 
-FIRST_PATIENCE_S, LONGEST_PATIENCE_S = 60.0, 3600.0
-"""Between two attempts after a refused log-in or certificate: an account must not be locked out by us."""
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _LOOK_S = 5.0
 _MOST_THREADS = 10
 _SIGN_OF_LIFE_S = 5.0
@@ -218,7 +214,7 @@ class Connection:
                 return
 
     def _evidence(self) -> tuple[tuple[int, int, int] | None, ...]:
-        return tuple(_version_of(path) for path in (self.settings.password_file, self.settings.ca))
+        return tuple(version_of(path) for path in (self.settings.password_file, self.settings.ca))
 
     async def _dial(self) -> Link:
         host, port = self.settings.server
@@ -274,18 +270,6 @@ class _Attempt:
         self._given_up = True
 
 
-def patience_s(failures: int) -> float:
-    """Seconds to wait after something that must not be repeated soon; doubled each time."""
-    longest = min(LONGEST_PATIENCE_S, FIRST_PATIENCE_S * 2.0 ** min(failures - 1, 16))
-    return longest * random.uniform(1.0, 1.25)  # noqa: S311 - spreads load, guards nothing
-
-
-def pause_s(failures: int) -> float:
-    """Seconds to wait after a failure of the network; doubled each time, up to half a minute."""
-    longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-
-
 def _work(job: Callable[[Link], T], link: Link, seconds: float) -> T:
     with link.wire.within(seconds):
         return job(link)
@@ -306,14 +290,3 @@ def _refused(error: BaseException, user: str) -> NotPermitted:
             "or after a minute, then after ever longer, so that the account is not locked",
         )
     return not_permitted(error, subject=user)
-
-
-def _version_of(path: str | None) -> tuple[int, int, int] | None:
-    """Changes when a file is written anew; None when there is no such file."""
-    if path is None:
-        return None
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

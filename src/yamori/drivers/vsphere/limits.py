@@ -140,7 +140,7 @@ class VSphereLimitsWriter:
         def begin(link: Link) -> Any:
             ref = self._roster.find(link, vm, to_act=True)
             subject = Subject(link, ref, self._switches)
-            if state_of(subject.found) is not PowerState.RUNNING:
+            if state_of(subject.found) not in (PowerState.RUNNING, PowerState.PAUSED):
                 raise Conflict("the VM is not running", subject=vm)
             spec = plan(subject)
             if spec is None:
