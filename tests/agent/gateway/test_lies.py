@@ -13,6 +13,7 @@ from yamori.agent.protocol.frames import frame
 from yamori.agent.protocol.messages import Message, write
 from yamori.agent.service.identity import Identity
 from yamori.model.errors import Failed, Unreachable
+from yamori.trust.ledger import RecordKind
 
 
 class Liar:
@@ -163,3 +164,20 @@ async def test_a_host_speaks_for_itself_only(controller: Controller) -> None:
     assert vm.host == "rack-a"
     assert vm.name.isprintable()
     assert len(vm.name) <= 256
+
+
+async def test_what_an_agent_says_at_its_end_is_not_put_on_the_ledger_as_our_refusal(
+    controller: Controller,
+) -> None:
+    identity = await controller.enrolled()
+    channel = await shown(controller.address, identity)
+    channel.send(frame(write(hello())))
+    await until(controller.connected)
+    word = {"kind": "refusal", "code": "untrusted", "message": "the ledger\x1b[2J is mine", "mend": None}
+    channel.send(frame(json.dumps(word).encode()))
+    await until(lambda: not controller.connected())
+    await heard(channel)
+    await channel.close()
+    (view,) = await controller.gateway.agents()
+    assert view.error == "the ledger [2J is mine"
+    assert await controller.records(RecordKind.AGENT_REFUSED) == []

@@ -184,6 +184,6 @@ class Door:
         if post.leave(line, why):
             log.warning("agent %s at %s is gone: %s", name, line.channel.address, str(why)[:300])
             self.told(post)
-        if not isinstance(why, Unreachable):
+        if not (isinstance(why, Unreachable) or line.told):
             with suppress(asyncio.CancelledError):
                 await self.refusals.note(why, address=line.channel.address, agent=name)

@@ -41,6 +41,8 @@ class Line:
         self._doing: dict[int, asyncio.Task[None]] = {}
         self._end: YamoriError | None = None
         self._over = asyncio.Event()
+        self.told = False
+        """Whether it was the other side that ended it, by saying why."""
         self._silent = False
         """Nothing came for so long that nobody waits for a last word."""
 
@@ -121,7 +123,7 @@ class Line:
                 case Faulted():
                     self._resolve(event.id, event.error)
                 case Closed():
-                    self._end = event.error
+                    self._end, self.told = event.error, event.told
                     self._over.set()
 
     def _resolve(self, number: int, outcome: Any) -> None:
