@@ -12,12 +12,12 @@ from pyVmomi import vim, vmodl
 
 from yamori.drivers.vsphere import tls
 from yamori.drivers.vsphere.failure import FAULTS, SESSION_OVER, TRANSPORT, not_permitted, text_of, translate
-from yamori.drivers.vsphere.link import Link, log_out, open_link, time_of
+from yamori.drivers.vsphere.link import Link, log_out, new_wire, open_link, time_of
 from yamori.drivers.vsphere.patience import patience_s, pause_s, version_of
 from yamori.drivers.vsphere.secret_file import password
 from yamori.drivers.vsphere.settings import VSphereSettings
 from yamori.drivers.vsphere.threads import Threads
-from yamori.drivers.vsphere.wire import Retired
+from yamori.drivers.vsphere.wire import Retired, Wire
 from yamori.model.errors import BadCertificate, NotPermitted, Unreachable, YamoriError
 from yamori.model.ids import EndpointName
 
@@ -248,14 +248,17 @@ class _Attempt:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._given_up = False
+        self._wire: Wire | None = None
 
     def open(self) -> Link:
         settings = self._connection.settings
         host, port = settings.server
         secret = password(settings)
-        link = open_link(host, port, tls.context(settings.ca), settings.user, secret.reveal())
+        self._wire = wire = new_wire(host, port, tls.context(settings.ca))
+        with wire.within(settings.timeouts.connect_s):
+            link = open_link(wire, settings.user, secret.reveal())
         try:
-            with link.wire.within(settings.timeouts.connect_s):
+            with wire.within(settings.timeouts.connect_s):
                 for attach in self._connection.on_open:
                     attach(link)
         except (*FAULTS, *TRANSPORT):
@@ -268,6 +271,8 @@ class _Attempt:
 
     def give_up(self) -> None:
         self._given_up = True
+        if self._wire is not None:
+            self._wire.close()
 
 
 def _work(job: Callable[[Link], T], link: Link, seconds: float) -> T:

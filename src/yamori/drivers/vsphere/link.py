@@ -41,12 +41,11 @@ class Link:
         return kind(ref._moId, self.wire)
 
 
-def open_link(host: str, port: int, tls: ssl.SSLContext, user: str, password: str) -> Link:
-    """Connect, choose the newest API version that both sides know, and log in; blocks.
+def open_link(wire: Wire, user: str, password: str) -> Link:
+    """Choose the newest API version that both sides know, and log in; blocks.
 
-    Raises faults, failures of the transport, and Unsupported for a server that is too old.
+    Raises faults, failures of the transport, and Unsupported for a server that is too old. Closes the wire then.
     """
-    wire = Wire(host, port, tls, versionMap[_FIRST])
     try:
         content = vim.ServiceInstance("ServiceInstance", wire).RetrieveContent()
         about = content.about
@@ -77,6 +76,11 @@ def log_out(link: Link, before: Sequence[Callable[[Link], None]] = ()) -> None:
         with contextlib.suppress(*FAULTS, *TRANSPORT), link.wire.within(_GOODBYE_SECONDS):
             last(link)
     link.wire.close()
+
+
+def new_wire(host: str, port: int, tls: ssl.SSLContext) -> Wire:
+    """A way to the server, not connected yet, with the oldest API version that is spoken here."""
+    return Wire(host, port, tls, versionMap[_FIRST])
 
 
 def _say_goodbye(link: Link) -> None:
