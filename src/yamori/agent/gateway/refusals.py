@@ -30,11 +30,16 @@ class Refusals:
         self._written: deque[float] = deque()
         self._more = 0
         self.total = 0
-        """Refusals since the start."""
+        """Refusals since the start, each counted once it is noted."""
 
     async def note(self, error: YamoriError, *, address: str, agent: str | None = None) -> None:
         """Note one. ``agent`` only where it is one on the roll: never a name that a stranger claims."""
-        self.total += 1
+        try:
+            await self._note(error, address, agent)
+        finally:
+            self.total += 1
+
+    async def _note(self, error: YamoriError, address: str, agent: str | None) -> None:
         if not self._is_news((agent or "", address, error.code, error.message[:80])):
             self._more += 1
             log.debug("refused again: %s at %s: %s", agent or "a stranger", address, line(str(error), 300))
