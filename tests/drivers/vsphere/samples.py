@@ -6,6 +6,8 @@ from typing import Any
 
 from pyVmomi import vim
 
+from yamori.drivers.vsphere.series import Told, read
+
 Manager = vim.PerformanceManager
 NAMES = (
     "cpu.used.summation",
@@ -48,34 +50,48 @@ def counters(names: Sequence[str] = NAMES) -> list[Any]:
     return made
 
 
-Series = Mapping[tuple[str, str], Sequence[int]]
+Series = Mapping[tuple[str, str], Sequence[int] | str]
 
 
-def normal(series: Series, ends: Sequence[float], seconds: int = 20) -> Any:
-    """An answer of the ordinary form."""
-    return Manager.EntityMetric(
-        entity=vim.VirtualMachine("vm-1", None),
-        sampleInfo=[
-            Manager.SampleInfo(timestamp=datetime.fromtimestamp(end, UTC), interval=seconds) for end in ends
-        ],
-        value=[
-            Manager.IntSeries(id=Manager.MetricId(counterId=NUMBERS[name], instance=instance), value=list(values))
-            for (name, instance), values in series.items()
-        ],
+def answer(inner: str, kind: str) -> bytes:
+    """QueryPerf's answer about one VM, as it comes over the wire."""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope '
+        'xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>'
+        f'<QueryPerfResponse xmlns="urn:vim25"><returnval xsi:type="{kind}">'
+        f'<entity type="VirtualMachine">vm-1</entity>{inner}</returnval></QueryPerfResponse>'
+        "</soapenv:Body></soapenv:Envelope>"
+    ).encode()
+
+
+def _id(name: str, instance: str) -> str:
+    return f"<id><counterId>{NUMBERS[name]}</counterId><instance>{instance}</instance></id>"
+
+
+def normal(series: Series, ends: Sequence[float], seconds: int = 20) -> Told:
+    """An answer of the ordinary form, read."""
+    times = "".join(
+        f"<sampleInfo><timestamp>{datetime.fromtimestamp(end, UTC).isoformat()}</timestamp>"
+        f"<interval>{seconds}</interval></sampleInfo>"
+        for end in ends
     )
-
-
-def csv(series: Series, ends: Sequence[float], seconds: int = 20) -> Any:
-    """The same as comma-separated values."""
-    times = ",".join(f"{seconds},{datetime.fromtimestamp(end, UTC):%Y-%m-%dT%H:%M:%SZ}" for end in ends)
-    return Manager.EntityMetricCSV(
-        entity=vim.VirtualMachine("vm-1", None),
-        sampleInfoCSV=times,
-        value=[
-            Manager.MetricSeriesCSV(
-                id=Manager.MetricId(counterId=NUMBERS[name], instance=instance),
-                value=",".join(str(value) for value in values),
-            )
-            for (name, instance), values in series.items()
-        ],
+    values = "".join(
+        f'<value xsi:type="PerfMetricIntSeries">{_id(*key)}'
+        + "".join(f"<value>{value}</value>" for value in told)
+        + "</value>"
+        for key, told in series.items()
     )
+    return read(answer(times + values, "PerfEntityMetric"))[0]
+
+
+def csv(series: Series, ends: Sequence[float], seconds: int = 20, *, times: str | None = None) -> Told:
+    """The same as comma-separated values; text instead of numbers is put in as it is."""
+    if times is None:
+        times = ",".join(f"{seconds},{datetime.fromtimestamp(end, UTC):%Y-%m-%dT%H:%M:%SZ}" for end in ends)
+    values = "".join(
+        f'<value xsi:type="PerfMetricSeriesCSV">{_id(*key)}'
+        f"<value>{told if isinstance(told, str) else ','.join(map(str, told))}</value></value>"
+        for key, told in series.items()
+    )
+    return read(answer(f"<sampleInfoCSV>{times}</sampleInfoCSV>{values}", "PerfEntityMetricCSV"))[0]

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyVmomi import vim
 
-from tests.drivers.vsphere.samples import NAMES, Series, counters, csv, normal
+from tests.drivers.vsphere.samples import NAMES, Series, answer, counters, csv, normal
 from yamori.capabilities.sensing.usage import Column
 from yamori.drivers.vsphere.counters import PLAYED, Counters, Sample
+from yamori.drivers.vsphere.series import read as read_series
 
 FORMS = pytest.mark.parametrize("form", [normal, csv], ids=["normal", "csv"])
 Form = Callable[..., Any]
@@ -132,19 +136,44 @@ def test_samples_come_oldest_first_whatever_the_server_s_order(form: Form) -> No
     ["", "20", "x,y", "20,yesterday", "20,2026-11-23T11:00:00", "0,2026-11-23T11:00:00Z", ",,,,", "-5," * 9],
 )
 def test_garbage_for_times_gives_no_usable_sample(times: str) -> None:
-    answer = csv({("cpu.used.summation", ""): [1]}, [1000.0])
-    answer.sampleInfoCSV = times
-    for sample in Counters(counters()).samples(answer):
+    told = csv({("cpu.used.summation", ""): [1]}, [1000.0], times=times)
+    for sample in Counters(counters()).samples(told):
         assert not (np.isfinite(sample.end_s) and np.isfinite(sample.seconds))
 
 
 @pytest.mark.parametrize("values", ["", "x", "1,,2", "nan", "inf", "-inf", "1e999", "1,2,3"])
 def test_garbage_for_values_is_unknown(values: str) -> None:
-    answer = csv({("cpu.used.summation", ""): [1]}, [1000.0])
-    answer.value[0].value = values
-    sample = Counters(counters()).samples(answer)[0]
+    told = csv({("cpu.used.summation", ""): values}, [1000.0])
+    sample = Counters(counters()).samples(told)[0]
     assert np.isnan(value(sample, Column.CPU_TIME))
 
 
-def test_an_answer_of_another_form_has_no_samples() -> None:
-    assert Counters(counters()).samples(object()) == []
+def test_each_object_is_told_apart_by_the_server_s_key() -> None:
+    one = answer("<sampleInfoCSV></sampleInfoCSV>", "PerfEntityMetricCSV")
+    two = one.replace(b"</returnval>", b"</returnval><returnval><entity>vm-2</entity></returnval>")
+    assert [told.entity for told in read_series(two)] == ["vm-1", "vm-2"]
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<value><id><counterId>x</counterId></id></value>",
+        "<sampleInfo><interval>soon</interval></sampleInfo>",
+        "<sampleInfo><timestamp>yesterday</timestamp></sampleInfo>",
+        "<a>" * 1000 + "</a>" * 1000,
+        "<value>",
+        "&bogus;",
+    ],
+    ids=range(6),
+)
+def test_an_answer_that_is_garbled_is_an_error_and_no_half_answer(inner: str) -> None:
+    with pytest.raises((ValueError, ExpatError)):
+        read_series(answer(inner, "PerfEntityMetric"))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_an_error_or_nothing(body: bytes) -> None:
+    try:
+        assert isinstance(read_series(body), list)
+    except (ValueError, ExpatError):
+        return

@@ -4,10 +4,8 @@ Names and units: vSphere API, PerformanceManager, "CPU Counters", "Memory Counte
 "Network Counters". Real-time samples are of 20 seconds.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from pyVmomi import vim
 
 from yamori.capabilities.sensing.usage import Column
+from yamori.drivers.vsphere.series import Told
 from yamori.drivers.vsphere.translate import KIB
 
 INTERVAL_S = 20
@@ -95,20 +94,20 @@ class Counters:
             for ref in refs
         ]
 
-    def samples(self, answer: Any) -> list[Sample]:
+    def samples(self, told: Told) -> list[Sample]:
         """One VM's samples, oldest first. What is not told, negative or of another length is NaN."""
-        times, series = _opened(answer)
+        times, series = told.times, told.series
         count = len(times)
-        told: dict[str, dict[str, NDArray[np.float64]]] = {}
+        named: dict[str, dict[str, NDArray[np.float64]]] = {}
         for number, instance, values in series:
             name = self._names.get(number)
             if name is not None and len(values) == count:
                 row = np.array(values, float)
                 row[~(np.isfinite(row) & (row >= 0))] = np.nan
-                told.setdefault(name, {})[instance] = row
+                named.setdefault(name, {})[instance] = row
         seconds = np.array([seconds for _, seconds in times], float)
-        columns = _rates(told, count, seconds)
-        consumed, ballooned = (_of_vm(told, f"mem.{word}.average", count) for word in ("consumed", "vmmemctl"))
+        columns = _rates(named, count, seconds)
+        consumed, ballooned = (_of_vm(named, f"mem.{word}.average", count) for word in ("consumed", "vmmemctl"))
         made = [
             Sample(
                 end_s=end,
@@ -122,25 +121,25 @@ class Counters:
         return sorted(made, key=lambda sample: sample.end_s)
 
 
-Told = Mapping[str, Mapping[str, NDArray[np.float64]]]
+Named = Mapping[str, Mapping[str, NDArray[np.float64]]]
 
 
-def _rates(told: Told, count: int, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rates(named: Named, count: int, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     def of_vm(name: str) -> NDArray[np.float64]:
-        return _of_vm(told, name, count)
+        return _of_vm(named, name, count)
 
     def of_disks(name: str) -> NDArray[np.float64]:
-        return _of_disks(told, f"virtualDisk.{name}.average", count)
+        return _of_disks(named, f"virtualDisk.{name}.average", count)
 
     def busy(way: str) -> NDArray[np.float64]:
         """Seconds spent in requests per second: their number times their mean time, disk by disk."""
         return _busy(
-            told, f"virtualDisk.number{way}Averaged.average", f"virtualDisk.total{way}Latency.average", count
+            named, f"virtualDisk.number{way}Averaged.average", f"virtualDisk.total{way}Latency.average", count
         )
 
     rates = {
         Column.CPU_TIME: of_vm("cpu.used.summation") / 1000 / seconds,
-        Column.CPU_DELAY: _delay_ms(told, count) / 1000 / seconds,
+        Column.CPU_DELAY: _delay_ms(named, count) / 1000 / seconds,
         Column.DISK_READ_OPS: of_disks("numberReadAveraged"),
         Column.DISK_WRITE_OPS: of_disks("numberWriteAveraged"),
         Column.DISK_READ_BYTES: of_disks("read") * KIB,
@@ -157,32 +156,32 @@ def _rates(told: Told, count: int, seconds: NDArray[np.float64]) -> NDArray[np.f
     return np.array([rates[column] for column in PLAYED]).reshape(len(PLAYED), count)
 
 
-def _delay_ms(told: Told, count: int) -> NDArray[np.float64]:
+def _delay_ms(named: Named, count: int) -> NDArray[np.float64]:
     """Ready and not running, without what the VM's own limit makes it wait, and with co-scheduling's waits.
 
     ``ready`` contains ``maxlimited`` (ready, kept from running by its own limit). Of a server that does not tell
     the one or the other, it is not taken off or added.
     """
-    ready = _of_vm(told, "cpu.ready.summation", count)
-    limited = np.nan_to_num(_of_vm(told, "cpu.maxlimited.summation", count))
-    stopped = np.nan_to_num(_of_vm(told, "cpu.costop.summation", count))
+    ready = _of_vm(named, "cpu.ready.summation", count)
+    limited = np.nan_to_num(_of_vm(named, "cpu.maxlimited.summation", count))
+    stopped = np.nan_to_num(_of_vm(named, "cpu.costop.summation", count))
     return np.maximum(ready - limited, 0.0) + stopped
 
 
-def _of_vm(told: Told, name: str, count: int) -> NDArray[np.float64]:
+def _of_vm(named: Named, name: str, count: int) -> NDArray[np.float64]:
     """The sum that the server made; its own sum of instances where it made none."""
-    found = told.get(name, {})
+    found = named.get(name, {})
     return found[_WHOLE] if _WHOLE in found else _sum(found, count)
 
 
-def _of_disks(told: Told, name: str, count: int) -> NDArray[np.float64]:
+def _of_disks(named: Named, name: str, count: int) -> NDArray[np.float64]:
     """The sum over instances; the server's own sum only where nothing else is told, so that none counts twice."""
-    found = told.get(name, {})
+    found = named.get(name, {})
     return _sum({key: row for key, row in found.items() if key != _WHOLE} or found, count)
 
 
-def _busy(told: Told, number: str, latency: str, count: int) -> NDArray[np.float64]:
-    numbers, latencies = told.get(number, {}), told.get(latency, {})
+def _busy(named: Named, number: str, latency: str, count: int) -> NDArray[np.float64]:
+    numbers, latencies = named.get(number, {}), named.get(latency, {})
     if not numbers or set(numbers) - set(latencies):
         return np.full(count, np.nan)
     each = {
@@ -195,48 +194,3 @@ def _busy(told: Told, number: str, latency: str, count: int) -> NDArray[np.float
 
 def _sum(rows: Mapping[str, NDArray[np.float64]], count: int) -> NDArray[np.float64]:
     return np.sum(list(rows.values()), axis=0) if rows else np.full(count, np.nan)
-
-
-def _opened(answer: Any) -> tuple[list[tuple[float, float]], list[tuple[int, str, Sequence[float]]]]:
-    """The ends and lengths of the samples, and each series; of both forms in which servers answer."""
-    if isinstance(answer, vim.PerformanceManager.EntityMetricCSV):
-        return _times_of_csv(answer.sampleInfoCSV), [
-            (int(each.id.counterId), str(each.id.instance or ""), _numbers(each.value)) for each in answer.value
-        ]
-    if isinstance(answer, vim.PerformanceManager.EntityMetric):
-        times = [(_epoch(info.timestamp), _length(info.interval)) for info in answer.sampleInfo]
-        return times, [
-            (int(each.id.counterId), str(each.id.instance or ""), each.value)
-            for each in answer.value
-            if isinstance(each, vim.PerformanceManager.IntSeries)
-        ]
-    return [], []
-
-
-def _times_of_csv(untrusted_text: str) -> list[tuple[float, float]]:
-    """``20,2026-11-23T11:26:00Z,20,2026-11-23T11:26:20Z``: length and end of each sample."""
-    parts = untrusted_text.split(",") if untrusted_text else []
-    times: list[tuple[float, float]] = []
-    for length, end in zip(parts[::2], parts[1::2], strict=False):
-        try:
-            times.append((_epoch(datetime.fromisoformat(end.strip())), _length(int(length))))
-        except ValueError:
-            return []
-    return times
-
-
-def _numbers(untrusted_text: str) -> list[float]:
-    try:
-        return [float(part) for part in untrusted_text.split(",")] if untrusted_text else []
-    except ValueError:
-        return []
-
-
-def _epoch(moment: Any) -> float:
-    if isinstance(moment, datetime) and moment.tzinfo is not None:
-        return moment.timestamp()
-    return math.nan
-
-
-def _length(seconds: Any) -> float:
-    return float(seconds) if isinstance(seconds, int) and 0 < seconds <= 3600 else math.nan

@@ -146,7 +146,7 @@ class VSphereUsage:
         for key in refs:
             self._tracks[key].asked_at = now
         for answer in answers or []:
-            track = self._tracks.get(str(getattr(answer.entity, "_moId", "")))
+            track = self._tracks.get(answer.entity)
             if track is not None and track.take(self._counters.samples(answer), latest_end=server + INTERVAL_S):
                 self._news_at = now
 
