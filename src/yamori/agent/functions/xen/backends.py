@@ -183,9 +183,10 @@ def _text(path: Path, most: int = 4096) -> str:
 
 
 def _number(path: Path) -> float:
-    told = _text(path).strip()
-    return float(told) if told.isdigit() else math.nan
+    return _field([_text(path).strip()], 0)
 
 
 def _field(words: list[str], place: int) -> float:
-    return float(words[place]) if place < len(words) and words[place].isdigit() else math.nan
+    """A counter; the kernel's have 64 bits, so that anything longer than 20 digits is none."""
+    parsed = re.fullmatch(r"[0-9]{1,20}", words[place]) if place < len(words) else None
+    return math.nan if parsed is None else float(parsed[0])

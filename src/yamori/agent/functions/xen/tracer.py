@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from yamori.agent.functions.xen.library import version
 from yamori.agent.functions.xen.trace import MASK, Stream
 from yamori.agent.functions.xen.waiting import Waits
-from yamori.model.errors import Failed, Unsupported
+from yamori.model.errors import Unsupported
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Tracer:
             try:
                 self._trace()
                 self._why = "xentrace has ended"
-            except (Failed, OSError) as error:
+            except Exception as error:  # noqa: BLE001 -- the thread's edge: whatever broke, it begins anew
                 self._why = f"xentrace: {error}"[:300]
             if self._stopping.is_set():
                 return
