@@ -125,10 +125,10 @@ class LabSpec:
         for guest in self.xen_pvh:
             if guest not in {plan.name for plan in self._xen_guests()}:
                 raise Invalid(f"xen_pvh names {guest!r}, which is no guest of a Xen host", mend="use vm-x1, …")
-        there = {guest.name for guest in self._qemu_guests()}
+        there = {guest.name for guest in self.guests()}
         for guest, shares in self.cpu_shares.items():
             if guest not in there:
-                raise Invalid(f"cpu_shares names {guest!r}, which is no guest", mend="use vm-a1, vm-a2, …")
+                raise Invalid(f"cpu_shares names {guest!r}, which is no guest", mend="use vm-a1, vm-x1, …")
             if not 2 <= shares <= _MOST_SHARES:
                 raise Invalid(f"cpu_shares of {guest} is {shares}", mend=f"use 2 to {_MOST_SHARES}")
 
@@ -195,7 +195,7 @@ class LabSpec:
                         tenant=_TENANTS[index % len(_TENANTS)],
                         sla=_CLASSES[index % len(_CLASSES)],
                         storage=Storage.ARRAY,
-                        cpu_shares=_SHARES,
+                        cpu_shares=self.cpu_shares.get(name, _SHARES),
                         title=f"Lab guest {name}",
                         virtualization=Virtualization.PVH if name in self.xen_pvh else Virtualization.PV,
                     )

@@ -13,6 +13,9 @@ from yamori.lab.xen.machine import GUESTS_CPU
 SLICES = "/dev/mapper"
 """Where every Xen host of a lab sees the disks of all their guests."""
 
+_WEIGHT, _MOST_WEIGHT = 256, 65535
+"""credit2's weight of a guest with 1024 shares, and the most that it takes (xl(1), sched-credit2)."""
+
 _COMMAND_LINE = "console=hvc0 panic=-1 quiet mitigations=off"
 
 
@@ -24,7 +27,9 @@ def definition(spec: LabSpec, layout: Layout, plan: GuestPlan) -> str:
     text(domain, "currentMemory", str(spec.xen_guest_memory_mib), unit="MiB")
     text(domain, "vcpu", "1")
     # the attribute cpuset of vcpu is ignored by libvirt's Xen driver
-    ET.SubElement(ET.SubElement(domain, "cputune"), "vcpupin", vcpu="0", cpuset=str(GUESTS_CPU))
+    tuning = ET.SubElement(domain, "cputune")
+    ET.SubElement(tuning, "vcpupin", vcpu="0", cpuset=str(GUESTS_CPU))
+    text(tuning, "shares", str(min(_MOST_WEIGHT, max(1, plan.cpu_shares * _WEIGHT // 1024))))
     system = ET.SubElement(domain, "os")
     if plan.virtualization is Virtualization.PVH:
         text(system, "type", "xenpvh", arch="x86_64", machine="xenpvh")

@@ -118,7 +118,8 @@ class XenHost:
                 if settled["status"] != 0:
                     self._settle(max(10.0, deadline - time.monotonic()))
                 with socket.create_connection((self.address, TLS_PORT), timeout=2.0):
-                    self.run(["virsh", "--connect", "xen:///system", "--quiet", "list"], timeout_seconds=20)
+                    patience = max(1.0, min(20.0, deadline - time.monotonic()))
+                    self.run(["virsh", "--connect", "xen:///system", "--quiet", "list"], timeout_seconds=patience)
             except (OSError, Failed) as error:
                 if time.monotonic() > deadline:
                     raise TimedOut(
@@ -139,6 +140,8 @@ class XenHost:
         )
         self._line.ask("unpack", folder="/", content=encoded(content), timeout_seconds=timeout_seconds)
         self.run(["/usr/lib/yamori-lab/settle"], timeout_seconds=timeout_seconds)
+        if self._registry.state() == "up":
+            self.keep_dom0_apart()  # the lab itself does so only when all guests have booted, with both CPUs' help
 
     def running(self) -> bool:
         """Whether the host is switched on."""

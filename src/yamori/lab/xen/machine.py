@@ -89,5 +89,7 @@ def monitor_socket(folder: Path) -> Path:
 
 
 def fingerprint() -> list[bytes]:
-    """All of the machine that a saved state depends on."""
-    return [word.encode() for word in (*_FIXED, _XEN, _LINUX, str(ARRAY_BYTES))] + [Path(__file__).read_bytes()]
+    """All of the machine that a saved state depends on, wherever its files are."""
+    here = Path()
+    words = command(Image(folder=here), here, name="", disk=here, array={})
+    return [word.encode() for word in (*words, str(ARRAY_BYTES))]
