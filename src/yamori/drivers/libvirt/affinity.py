@@ -46,7 +46,7 @@ class HypervisorPins:
 def affinities(handle: Any, vcpus: int, cpus: int) -> list[tuple[bool, ...]]:
     """For each vCPU the CPUs that it may run on. Raises libvirtError."""
     vcpus, width = min(vcpus, _MOST_VCPUS), (cpus + 7) // 8
-    infos, maps = (_VcpuInfo * vcpus)(), (ctypes.c_ubyte * (vcpus * width))()
+    infos, maps = (_Placement * vcpus)(), (ctypes.c_ubyte * (vcpus * width))()
     told = _function("virDomainGetVcpus")(_pointer(handle), infos, ctypes.c_int(vcpus), maps, ctypes.c_int(width))
     if told < 0:
         raise libvirt.libvirtError("virDomainGetVcpus() failed")
@@ -67,7 +67,7 @@ def flags_of(bits: bytes, count: int) -> tuple[bool, ...]:
     return tuple(bool(bits[cpu // 8] >> (cpu % 8) & 1) for cpu in range(count))
 
 
-class _VcpuInfo(ctypes.Structure):
+class _Placement(ctypes.Structure):
     """virVcpuInfo of libvirt-domain.h."""
 
     _fields_ = (
