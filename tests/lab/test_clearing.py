@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from yamori.lab import clearing, network, slot
+from tests.lab.traces import traces
+from yamori.lab import clearing, slot
 from yamori.lab.lab import Lab, clear_lab
-from yamori.lab.layout import CGROUP_ROOT, CONTROLLERS, STATE_ROOT, Layout
+from yamori.lab.layout import Layout
 from yamori.lab.leftovers import find_leftovers, status
 from yamori.lab.registry import Kind, Registry
 from yamori.lab.spec import LabSpec
@@ -35,29 +36,6 @@ async def main():
     await asyncio.sleep(600)
 asyncio.run(main())
 """
-
-
-def traces(layout: Layout) -> list[str]:
-    """Everything on this machine that bears the lab's names, found without its registry."""
-    found = [str(path) for path in network.NETNS_ROOT.glob(f"yl{layout.slot}-*")]
-    found += [str(path) for path in Path("/sys/class/net").glob(f"yl{layout.slot}*")]
-    found += [name for name in CONTROLLERS if (CGROUP_ROOT / name / layout.cgroup).exists()]
-    found += [
-        str(path) for path in (layout.directory, STATE_ROOT / ".locks" / f"{layout.name}.lock") if path.exists()
-    ]
-    found += [
-        line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(layout.directory) in line
-    ]
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if os.fsencode(layout.directory) + b"/" in command:
-            found.append(f"{path}: {command!r}")
-    if layout.name in slot.holders():
-        found.append("slot")
-    return found
 
 
 def start_maker(name: str) -> subprocess.Popen[str]:

@@ -14,11 +14,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from yamori.lab import cpio, layout, pki, service, slot, storage, wire
+from yamori.lab import cache, cpio, layout, pki, service, slot, storage, wire
 from yamori.lab.attack import AttackKind, attack_line
 from yamori.lab.processes import ProcessId, end, start_recorded
 from yamori.lab.registry import Kind, Registry
-from yamori.lab.spec import LabSpec, Storage
+from yamori.lab.spec import LabSpec, Storage, Virtualization
+from yamori.lab.xen.boot import load_order
 from yamori.model.errors import Conflict, Invalid
 
 
@@ -211,6 +212,83 @@ def test_the_archive_of_the_guests_userland_can_be_read_by_cpio(tmp_path: Path) 
     content = gzip.decompress(archive.compressed())
     listed = subprocess.run(["/bin/busybox", "cpio", "-t"], input=content, capture_output=True, check=True)
     assert listed.stdout.split() == [b"bin", b"bin/tool"]
+
+
+def test_a_kept_thing_is_made_once_and_a_failed_making_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "CACHE_ROOT", tmp_path)
+    made: list[Path] = []
+
+    def make(aside: Path) -> None:
+        made.append(aside)
+        (aside / "content").write_text("whole")
+
+    def fail(aside: Path) -> None:
+        (aside / "content").write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        cache.kept("thing", fail)
+    assert (cache.kept("thing", make) / "content").read_text() == "whole"
+    assert cache.kept("thing", fail) == tmp_path / "thing"
+    assert len(made) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"thing", "lock"}
+
+
+def test_only_what_a_dead_maker_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "CACHE_ROOT", tmp_path)
+    (tmp_path / ".thing-dead").mkdir()
+
+    def make(aside: Path) -> None:
+        assert not (tmp_path / ".thing-dead").exists()
+        assert cache.sweep() == []
+        assert aside.is_dir()
+
+    cache.kept("thing", make)
+
+
+def test_old_kept_things_go_and_those_in_use_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "CACHE_ROOT", tmp_path)
+    for name in ("xen-image-1", "xen-image-2", "kernel-1"):
+        (tmp_path / name).mkdir()
+    assert cache.prune("xen-image-", keep={"xen-image-2"}) == ["xen-image-1"]
+    assert {path.name for path in tmp_path.iterdir()} == {"xen-image-2", "kernel-1", "lock"}
+
+
+def test_a_lab_with_xen_hosts_has_their_guests_beside_the_others() -> None:
+    spec = LabSpec(name="demo", hosts=1, guests_per_host=1, xen_hosts=2, xen_guests_per_host=2, xen_pvh=("vm-y2",))
+    assert spec.all_host_names() == ("host-a", "xen-a", "xen-b")
+    found = {guest.name: (guest.host, guest.virtualization) for guest in spec.guests()}
+    assert found == {
+        "vm-a1": ("host-a", Virtualization.QEMU),
+        "vm-x1": ("xen-a", Virtualization.PV),
+        "vm-x2": ("xen-a", Virtualization.PV),
+        "vm-y1": ("xen-b", Virtualization.PV),
+        "vm-y2": ("xen-b", Virtualization.PVH),
+    }
+    assert LabSpec.from_record(spec.as_record()) == spec
+    with pytest.raises(Invalid, match="vm-a1"):
+        LabSpec(name="demo", xen_hosts=1, xen_pvh=("vm-a1",))
+    with pytest.raises(Invalid, match="disks"):
+        LabSpec(name="demo", xen_hosts=2, xen_guests_per_host=9, disk_mib=512)
+
+
+def test_no_two_guests_of_the_largest_lab_share_an_address() -> None:
+    guests = LabSpec(name="demo", hosts=10, guests_per_host=20, xen_hosts=3, xen_guests_per_host=9).guests()
+    numbers = [guest.number for guest in guests]
+    assert len(set(numbers)) == len(numbers)
+    assert max(numbers) < 254
+
+
+def test_modules_are_loaded_after_all_that_they_need() -> None:
+    needs = "kernel/c.ko: kernel/b.ko kernel/a.ko\nkernel/b.ko: kernel/a.ko\nkernel/a.ko:\nkernel/d-e.ko:\n"
+    assert load_order(needs, ("b", "c", "d_e", "built_in")) == [
+        "kernel/a.ko",
+        "kernel/b.ko",
+        "kernel/c.ko",
+        "kernel/d-e.ko",
+    ]
 
 
 @pytest.mark.parametrize("datagram", [b"", b"x" * 44, b"\0" * 43, b"YMS1" + b"\xff" * 40])
