@@ -32,6 +32,8 @@ async def connect(vcenter: VCenter) -> Session:
 class Whole:
     """One vCenter for all classes; a VM on a host outside of its cluster for each test."""
 
+    variant = "simulated"
+
     @pytest.fixture
     def vm(self, vcenter: VCenter) -> Iterator[VMId]:
         by_hand = VCenterByHand(vcenter)
