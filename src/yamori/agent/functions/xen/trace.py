@@ -22,21 +22,71 @@ _CHANGE, _CHANGE_MASK = 0x0002_1001, 0x0FFF_FCCF
 """TRC_SCHED_RUNSTATE_CHANGE: the old state is in bits 8 and 9, the new one in 4 and 5."""
 _WINDOW = struct.Struct("<III")
 _WORD = struct.Struct("<I")
-_USUAL = 0x9000_0000
-"""One extra word, and a time: 16 bytes."""
+_TIME = struct.Struct("<Q")
+ROW = 16
+"""Bytes of a record with a time and one extra word."""
+_USUAL_TOP = b"\x90"
+"""The uppermost byte of such a record's word."""
 _MOST_WINDOW = 1 << 28
+_LATEST = 1 << 62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Records of one CPU that have 16 bytes, in order of time. ``lost_at``: when records were missing.
+
+    They are looked at many windows at a time: one by one, numpy would cost more than it saves.
+    """
+
+    cpu: int
+    rows: bytes
+    lost_at: int | None
+
+    @property
+    def first(self) -> int | None:
+        """Time of the first record."""
+        return int(_TIME.unpack_from(self.rows, 4)[0]) if self.rows else None
+
+    @property
+    def last(self) -> int | None:
+        """Time of the last record."""
+        return int(_TIME.unpack_from(self.rows, len(self.rows) - ROW + 4)[0]) if self.rows else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Window:
-    """Changes seen on one CPU. ``who`` is domain << 16 | vcpu; ``lost_at``: when records were missing."""
+class Changes:
+    """Changes of run state, as columns. ``who`` is domain << 16 | vcpu."""
 
-    cpu: int
     time: NDArray[np.int64]
     who: NDArray[np.uint32]
     old: NDArray[np.uint8]
     new: NDArray[np.uint8]
-    lost_at: int | None
+
+    def where(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Changes":
+        """Return some of the changes, or all of them in another order."""
+        return Changes(time=self.time[rows], who=self.who[rows], old=self.old[rows], new=self.new[rows])
+
+
+def joined(one: Changes, other: Changes) -> Changes:
+    """Put changes one behind the other."""
+    return Changes(
+        time=np.concatenate([one.time, other.time]),
+        who=np.concatenate([one.who, other.who]),
+        old=np.concatenate([one.old, other.old]),
+        new=np.concatenate([one.new, other.new]),
+    )
+
+
+def changes(rows: bytes) -> Changes:
+    """Read the changes of run state out of records of 16 bytes each."""
+    words = np.frombuffer(rows, "<u4").reshape(-1, 4)
+    words = words[words[:, 0] & _CHANGE_MASK == _CHANGE]
+    return Changes(
+        time=words[:, 1].astype(np.int64) | words[:, 2].astype(np.int64) << 32,
+        who=words[:, 3].astype(np.uint32),
+        old=(words[:, 0] >> 8 & 3).astype(np.uint8),
+        new=(words[:, 0] >> 4 & 3).astype(np.uint8),
+    )
 
 
 class Stream:
@@ -56,36 +106,23 @@ class Stream:
             if at + _WINDOW.size + size > len(data):
                 break
             at += _WINDOW.size
-            found.append(_window(cpu, data[at : at + size]))
+            window = _window(cpu, data[at : at + size])
+            if max(window.first or 0, window.last or 0, window.lost_at or 0) > _LATEST:
+                raise Failed("a record of xentrace is of no time that can be")
+            found.append(window)
             at += size
         self._rest = data[at:]
         return found
 
 
 def _window(cpu: int, content: bytes) -> Window:
-    words = np.frombuffer(content, "<u4")
-    if len(words) % 4 == 0:
-        rows = words.reshape(-1, 4)
-        if np.all(rows[:, 0] & 0xF000_0000 == _USUAL):
-            return _of_rows(cpu, rows, None)
+    if len(content) % ROW == 0 and content[3::ROW] == _USUAL_TOP * (len(content) // ROW):
+        return Window(cpu=cpu, rows=content, lost_at=None)
     return _one_by_one(cpu, content)
 
 
-def _of_rows(cpu: int, rows: NDArray[np.uint32], lost_at: int | None) -> Window:
-    changes = rows[rows[:, 0] & _CHANGE_MASK == _CHANGE]
-    time = changes[:, 1].astype(np.int64) | changes[:, 2].astype(np.int64) << 32
-    return Window(
-        cpu=cpu,
-        time=time,
-        who=changes[:, 3].astype(np.uint32),
-        old=(changes[:, 0] >> 8 & 3).astype(np.uint8),
-        new=(changes[:, 0] >> 4 & 3).astype(np.uint8),
-        lost_at=lost_at,
-    )
-
-
 def _one_by_one(cpu: int, content: bytes) -> Window:
-    rows: list[tuple[int, ...]] = []
+    rows: list[bytes] = []
     lost_at: int | None = None
     at = 0
     while at + _WORD.size <= len(content):
@@ -95,8 +132,8 @@ def _one_by_one(cpu: int, content: bytes) -> Window:
         if at + size > len(content):
             raise Failed("a record of xentrace is longer than its window")
         if word & _EVENT == _LOST:
-            lost_at = struct.unpack_from("<Q", content, at + 4)[0] if word & _HAS_TIME else 0
-        elif word & 0xF000_0000 == _USUAL:
-            rows.append(struct.unpack_from("<IIII", content, at))
+            lost_at = _TIME.unpack_from(content, at + 4)[0] if word & _HAS_TIME else 0
+        elif word & 0xFF00_0000 == _USUAL_TOP[0] << 24:
+            rows.append(content[at : at + size])
         at += size
-    return _of_rows(cpu, np.array(rows, np.uint32).reshape(-1, 4), lost_at)
+    return Window(cpu=cpu, rows=b"".join(rows), lost_at=lost_at)

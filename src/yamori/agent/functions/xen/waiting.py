@@ -7,21 +7,20 @@ What the second last pass has shown is complete; what is newer waits for its tur
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from yamori.agent.functions.xen.trace import RUNNABLE, Window
+from yamori.agent.functions.xen.trace import ROW, RUNNABLE, Changes, Window, changes, joined
 
 _NEVER = -1
 _IDLE = 0x7FFF
 """DOMID_IDLE: what runs when nobody wants to."""
-_Arrays = tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8], NDArray[np.uint8]]
 
 
 class Waits:
     """Adds up waiting times. Not for two threads at once; times are ticks of the time stamp counter."""
 
     def __init__(self) -> None:
-        self._pending: list[Window] = []
+        self._pending: list[bytes] = []
+        self._rest = changes(b"")
         self._held = 0
         self._last_cpu = _NEVER
         self._newest = [_NEVER, _NEVER, _NEVER]
@@ -56,12 +55,13 @@ class Waits:
             self._last_cpu = window.cpu
             if window.lost_at is not None:
                 self._forget(window.lost_at)
-            if len(window.time):
-                self._pending.append(window)
-                self._held += len(window.time)
-                self._newest[2] = max(self._newest[2], int(window.time.max()))
+            first, last = window.first, window.last
+            if first is not None and last is not None:
+                self._pending.append(window.rows)
+                self._held += len(window.rows) // ROW
+                self._newest[2] = max(self._newest[2], last)
                 if self._begun == _NEVER:
-                    self._begun = int(window.time.min())
+                    self._begun = first
 
     def lose(self) -> None:
         """Records are missing, nobody knows since when: begin anew with what comes from now on."""
@@ -76,31 +76,23 @@ class Waits:
     def advance(self, until: int | None = None) -> None:
         """Add up what is complete, at most to a time."""
         limit = self._newest[0] if until is None else min(until, self._newest[0])
-        if limit <= self._reached or not self._pending:
+        if limit <= self._reached or not self._held:
             return
-        time, who, old, new = _joined(self._pending)
-        ripe = time <= limit
-        late = time[ripe] < self._reached
-        if late.any():
-            self._doubtful.update((who[ripe][late] >> 16).tolist())
-        rest = ~ripe
-        self._pending = (
-            [Window(cpu=_NEVER, time=time[rest], who=who[rest], old=old[rest], new=new[rest], lost_at=None)]
-            if rest.any()
-            else []
-        )
-        self._held = int(rest.sum())
-        use = ripe & (time >= self._begun) & (who >> 16 != _IDLE)
-        self._count(time[use], who[use], old[use], new[use])
+        found = joined(self._rest, changes(b"".join(self._pending)))
+        self._pending.clear()
+        ripe = found.time <= limit
+        late = ripe & (found.time < self._reached)
+        self._doubtful.update((found.who[late] >> 16).tolist())
+        self._rest = found.where(~ripe)
+        self._held = len(self._rest.time)
+        use = ripe & (found.time >= self._begun) & (found.who >> 16 != _IDLE)
+        if use.any():
+            self._count(found.where(use))
         self._reached = limit
 
-    def _count(
-        self, time: NDArray[np.int64], who: NDArray[np.uint32], old: NDArray[np.uint8], new: NDArray[np.uint8]
-    ) -> None:
-        if not len(time):
-            return
-        order = np.lexsort((time, who))
-        time, who, old, new = time[order], who[order], old[order], new[order]
+    def _count(self, ripe: Changes) -> None:
+        ordered = ripe.where(np.lexsort((ripe.time, ripe.who)))
+        time, who, old, new = ordered.time, ordered.who, ordered.old, ordered.new
         first = np.flatnonzero(np.r_[True, who[1:] != who[:-1]])
         before = np.r_[np.uint8(0), new[:-1]]
         since = np.r_[np.int64(0), time[:-1]]
@@ -133,12 +125,3 @@ class Waits:
             if state == RUNNABLE and who >> 16 in found:
                 found[who >> 16] += max(0, self._reached - since)
         return found
-
-
-def _joined(windows: list[Window]) -> _Arrays:
-    return (
-        np.concatenate([window.time for window in windows]),
-        np.concatenate([window.who for window in windows]),
-        np.concatenate([window.old for window in windows]),
-        np.concatenate([window.new for window in windows]),
-    )
