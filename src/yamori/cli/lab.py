@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -168,8 +169,8 @@ def lab_status(as_json: Json = False) -> None:
         emit([entry.as_record() for entry in found])
         return
     show(
-        ("NAME", "STATE", "PROCESSES", "STAYS", "LEFT OVER"),
-        [(e.name, e.state, e.processes_alive, _yes(e.detached), _yes(e.orphaned)) for e in found],
+        ("NAME", "STATE", "HOSTS", "PROCESSES", "STAYS", "LEFT OVER"),
+        [(e.name, e.state, _parts(e.parts), e.processes_alive, _yes(e.detached), _yes(e.orphaned)) for e in found],
         right=("PROCESSES",),
     )
 
@@ -186,6 +187,10 @@ def config(name: NAME = DEFAULT) -> None:
     from yamori.lab.lab import Lab
 
     emit(Lab.open(name).fleet_config())
+
+
+def _parts(parts: Mapping[str, bool]) -> str:
+    return ", ".join(name if runs else f"{name} (off)" for name, runs in parts.items())
 
 
 def _yes(value: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from yamori.lab.clearing import boot_id
@@ -10,6 +10,8 @@ from yamori.lab.layout import STATE_ROOT
 from yamori.lab.processes import ProcessId
 from yamori.lab.registry import Kind, Registry
 from yamori.lab.slot import busy, holders
+from yamori.lab.spec import LabSpec
+from yamori.model.errors import Invalid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,8 @@ class LabStatus:
     owner_alive: bool
     orphaned: bool
     processes_alive: int
+    parts: dict[str, bool] = field(default_factory=dict)
+    """Hosts, and the vCenter where there is one, by name: whether they are switched on."""
 
     def as_record(self) -> dict[str, Any]:
         """Plain values for printing."""
@@ -62,7 +66,20 @@ def _status(name: str, slot: int | None) -> LabStatus:
         owner_alive=alive,
         orphaned=not alive and not busy(name) and not (detached and state == "up" and same_boot),
         processes_alive=processes,
+        parts=_parts(registry, details.get("spec", {})) if same_boot else {},
     )
+
+
+def _parts(registry: Registry, record: dict[str, Any]) -> dict[str, bool]:
+    try:
+        spec = LabSpec.from_record(record)
+    except (Invalid, TypeError, ValueError):
+        return {}  # of another version of this program
+    roles = {name: f"host {name}" for name in spec.all_host_names()}
+    if spec.vcenter:
+        roles["vcenter"] = "vcenter"
+    last = {name: registry.processes(role)[-1:] for name, role in roles.items()}
+    return {name: any(process.alive() for process in found) for name, found in last.items()}
 
 
 def _identity(text: str) -> ProcessId | None:
