@@ -22,7 +22,8 @@ class Need:
     why: str
 
 
-_PRIVCMD = "/dev/xen/privcmd"
+_HYPERCALLS = ("/dev/xen/privcmd", "/dev/xen/hypercall")
+"""The second is where libxencall takes the buffers for the first (tools/libs/call/linux.c)."""
 _XENSTORE = "/run/xenstored/socket"
 
 NEEDS: Mapping[Function, Need] = {
@@ -31,7 +32,7 @@ NEEDS: Mapping[Function, Need] = {
         why="traffic control on the interfaces of VMs, and an ifb interface where the kernel has no police",
     ),
     Function.CPU: Need(
-        devices=(_PRIVCMD, _XENSTORE),
+        devices=(*_HYPERCALLS, _XENSTORE),
         why="cap and weight are hypercalls; privcmd gives power over all VMs of the host",
     ),
     Function.DISK: Need(
@@ -39,9 +40,9 @@ NEEDS: Mapping[Function, Need] = {
         writable=("/sys/fs/cgroup/cgroup.procs", "{cgroup}/"),
         why="the threads that serve a VM's disks are moved into groups with io.max; they live in the root group",
     ),
-    Function.USAGE: Need(devices=(_PRIVCMD, _XENSTORE), why="CPU time and memory are told by hypercalls"),
+    Function.USAGE: Need(devices=(*_HYPERCALLS, _XENSTORE), why="CPU time and memory are told by hypercalls"),
     Function.WAITING: Need(
-        devices=(_PRIVCMD, "/dev/xen/evtchn"),
+        devices=(*_HYPERCALLS, "/dev/xen/evtchn"),
         programs=("xentrace",),
         why="the scheduler's changes of state are read from the hypervisor's trace buffers",
     ),
