@@ -15,8 +15,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[LabSpec]:
     specs: list[LabSpec] = []
 
     class Made:
-        hosts: dict[str, object] = {}
-        guests: dict[str, object] = {}
+        hosts = ()
+        guests = ()
 
         @staticmethod
         def fleet_config() -> dict[str, Any]:
