@@ -8,12 +8,17 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from yamori.agent.passage.passage import LOOPBACK, Passage
+from yamori.agent.passage.passage import Passage
 from yamori.agent.passage.settings import PassageSettings
 from yamori.lab.pki import Authority
 from yamori.testing.conformance.patience import Eventually
 
+LOOPBACK = "127.0.0.1"
+INNER = {"a": "127.0.9.1", "b": "127.0.9.2"}
+ENTRANCE = {"a": "127.0.9.3", "b": "127.0.9.4"}
+"""On two machines the entrance to a host has the address that the host has inside; here both are one machine."""
 MARKER = b"YAMORI-MEMORY-MARKER-0123456789ab"
 PATIENCE_S = 60.0
 
@@ -74,12 +79,12 @@ class Arrival:
     """The receiving hypervisor: waits on its loopback. ``whole`` is set only by a tidy end of the stream."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
         self.received = bytearray()
         self.ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     async def open(self) -> None:
-        self._server = await asyncio.start_server(self._accept, LOOPBACK, self._port)
+        self._server = await asyncio.start_server(self._accept, INNER["b"], self.port)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ended, received = self.ended, self.received
@@ -112,12 +117,10 @@ class World:
         self._folder = folder
         self._authority = Authority("test CA")
         self._foreign = Authority("foreign CA")
+        self.opened = False
         self.outer = {name: free_port() for name in "ab"}
-        self.inner = {name: free_port() for name in "ab"}
-        self.entrance = free_port()
-        """On two machines this is the same number as b's inner port."""
         self.wire = Wire(self.outer["b"])
-        self.arrival = Arrival(self.inner["b"])
+        self.arrival = Arrival(free_port())
         self.passages: dict[str, Passage] = {}
 
     def settings(self, name: str, *, foreign: bool = False, **more: object) -> PassageSettings:
@@ -132,14 +135,16 @@ class World:
         peer = {
             "address": LOOPBACK,
             "port": self.wire.port if name == "a" else self.outer[other],
-            "inner_port": self.entrance if name == "a" else free_port(),
+            "loopback": ENTRANCE[other],
             "tls_name": f"host-{other}",
         }
         return PassageSettings.model_validate(
             {
                 "listen": LOOPBACK,
                 "port": self.outer[name],
-                "inner_port": self.inner[name],
+                "loopback": INNER[name],
+                "first_port": self.arrival.port,
+                "ports": 1,
                 "authority": folder / "ca.pem",
                 "certificate": folder / "cert.pem",
                 "key": folder / "key.pem",
@@ -150,6 +155,7 @@ class World:
         )
 
     async def open(self, a: PassageSettings | None = None, b: PassageSettings | None = None) -> None:
+        self.opened = True
         await self.wire.open()
         await self.arrival.open()
         for name, given in (("a", a), ("b", b)):
@@ -159,12 +165,13 @@ class World:
     async def close(self) -> None:
         for passage in self.passages.values():
             await passage.close()
-        await self.arrival.close()
-        await self.wire.close()
+        if self.opened:
+            await self.arrival.close()
+            await self.wire.close()
 
     async def send(self, memory: bytes, *, after: Callable[[], None] | None = None) -> bool:
         """The sending hypervisor: whether all could be handed over. ``after`` a quarter something is done."""
-        _, writer = await asyncio.open_connection(LOOPBACK, self.entrance)
+        _, writer = await asyncio.open_connection(ENTRANCE["b"], self.arrival.port)
         try:
             for start in range(0, len(memory), 1 << 16):
                 writer.write(memory[start : start + (1 << 16)])
@@ -302,3 +309,22 @@ async def _settled(world: World, name: str) -> None:
         return passage.broken > 0
 
     await Eventually()(broken, f"{name} broke a stream off")
+
+
+async def test_a_peer_reaches_no_port_but_those_where_memory_arrives(world: World) -> None:
+    settings = world.settings("a")
+    first = free_port()
+    await world.open(a=settings.model_copy(update={"first_port": first}))
+    _, writer = await asyncio.open_connection(ENTRANCE["b"], first)
+    writer.write(MARKER)
+    await _settled(world, "b")
+    writer.close()
+    assert not world.arrival.ended.done()
+
+
+@pytest.mark.parametrize("loopback", ["10.0.0.1", "127.0.0.256", "localhost", "::1", "127.0.0.1.5"])
+async def test_memory_is_never_taken_from_or_handed_to_an_address_that_others_reach(
+    world: World, loopback: str
+) -> None:
+    with pytest.raises(ValidationError):
+        world.settings("a", loopback=loopback)

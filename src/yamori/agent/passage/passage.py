@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import struct
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 from yamori.agent.passage.pump import Side, carry
 from yamori.agent.passage.settings import PassageSettings, PeerSettings, client_context, server_context
 
-LOOPBACK = "127.0.0.1"
-_DIAL_SECONDS = 10.0
+_DIAL_SECONDS = 60.0
+"""A host that sends memory has little time for handshakes."""
+_PORT = struct.Struct("!H")
 _MOST_STREAMS = 16
 
 _log = logging.getLogger(__name__)
@@ -45,13 +47,13 @@ class Passage:
                 )
             )
             for peer in settings.peers.values():
-                self._servers.append(
-                    await asyncio.start_server(
-                        partial(self._begin, partial(self._depart, peer), between=False),
-                        LOOPBACK,
-                        peer.inner_port,
+                for port in range(settings.first_port, settings.first_port + settings.ports):
+                    depart = partial(self._depart, peer, port)
+                    self._servers.append(
+                        await asyncio.start_server(
+                            partial(self._begin, depart, between=False), peer.loopback, port
+                        )
                     )
-                )
         except OSError:
             await self.close()
             raise
@@ -106,21 +108,32 @@ class Passage:
             for side in filter(None, (near, far)):
                 side.cut()
 
-    async def _depart(self, peer: PeerSettings, _near: Side) -> Side:
-        """From our loopback to a peer, who must prove its name."""
+    async def _depart(self, peer: PeerSettings, port: int, _near: Side) -> Side:
+        """From our loopback to a peer, who must prove its name. The first piece says to which of its ports."""
         async with asyncio.timeout(_DIAL_SECONDS):
             reader, writer = await asyncio.open_connection(
-                peer.address, peer.port, ssl=self._outward, server_hostname=peer.tls_name
+                peer.address,
+                peer.port,
+                ssl=self._outward,
+                server_hostname=peer.tls_name,
+                ssl_handshake_timeout=_DIAL_SECONDS,
             )
-        return Side(reader, writer, between=True)
+        far = Side(reader, writer, between=True)
+        far.give(_PORT.pack(port))
+        return far
 
     async def _arrive(self, near: Side) -> Side:
         """From a peer, who has proven a name that we know, to our loopback. Raises PermissionError."""
         proven = _names(near.writer.get_extra_info("peercert"))
         if not proven & {peer.tls_name for peer in self._settings.peers.values()}:
             raise PermissionError("a certificate of our authority came that is none of a peer's")
+        settings = self._settings
         async with asyncio.timeout(_DIAL_SECONDS):
-            reader, writer = await asyncio.open_connection(LOOPBACK, self._settings.inner_port)
+            first = await near.take()
+            port = _PORT.unpack(first)[0] if len(first) == _PORT.size else 0
+            if not settings.first_port <= port < settings.first_port + settings.ports:
+                raise PermissionError("a peer asked for a port where no memory stream arrives")
+            reader, writer = await asyncio.open_connection(settings.loopback, port)
         return Side(reader, writer, between=False)
 
 

@@ -1,4 +1,8 @@
-"""What one host needs to say about the passage: its own entrance, its certificates, and its peers."""
+"""What one host needs to say about the passage: its own exit, its certificates, and its peers.
+
+Each host has a loopback address of its own in the passage, the same in every host's settings: libvirt names it as
+the place where it waits for a VM's memory, and at the source that very address is the entrance to here.
+"""
 
 import ssl
 from collections.abc import Mapping
@@ -8,17 +12,19 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+Loopback = Annotated[str, StringConstraints(pattern=r"^127(\.(0|[1-9]\d?|1\d\d|2[0-4]\d|25[0-5])){3}$")]
 Address = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,255}$")]
 
 
 class PeerSettings(BaseModel):
-    """Another host. ``inner_port``: its loopback port for arriving streams, and ours for those that go there."""
+    """Another host."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     address: Address
     port: Port
-    inner_port: Port
+    loopback: Loopback
+    """Where its libvirt waits for arriving streams, and where ours hands over those that go there."""
     tls_name: Address
     """Name that the peer's certificate must prove, as server and as client."""
 
@@ -30,8 +36,11 @@ class PassageSettings(BaseModel):
 
     listen: Address
     port: Port
-    inner_port: Port
-    """Where this host's libvirt waits for an arriving stream, on the loopback."""
+    loopback: Loopback
+    """Where this host's libvirt waits for arriving streams."""
+    first_port: Port = 49152
+    ports: int = Field(default=64, ge=1, le=1024)
+    """Ports that libvirt chooses from for arriving streams (libxl has 49152 to 49215)."""
     authority: Path
     certificate: Path
     key: Path
@@ -42,10 +51,12 @@ class PassageSettings(BaseModel):
     """What one stream may use, bytes per second; default: all that the network has."""
 
     @model_validator(mode="after")
-    def _ports_differ(self) -> Self:
-        inner = [self.inner_port, *(peer.inner_port for peer in self.peers.values())]
+    def _fits_together(self) -> Self:
+        inner = [self.loopback, *(peer.loopback for peer in self.peers.values())]
         if len(inner) != len(set(inner)):
-            raise ValueError("each host needs an inner_port of its own, the same in every host's settings")
+            raise ValueError("each host needs a loopback address of its own, the same in every host's settings")
+        if self.first_port + self.ports > 65536:
+            raise ValueError("there are no ports above 65535")
         return self
 
 
