@@ -1,9 +1,9 @@
 """The session of one host, as its own agent sees it: put together from the functions that are switched on."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from yamori.capabilities.sensing.usage import Usage
 from yamori.capabilities.session import Acting, Sensing
 from yamori.model.limits import LimitKind
 from yamori.model.support import FEATURES, Cell, Level, Support
+
+_log = logging.getLogger(__name__)
 
 _NOT_OURS = "the agent leaves this to the hypervisor's own interface"
 _OFF = "switched off in the agent's settings"
@@ -126,5 +128,7 @@ class HostSession:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_TICK_S)
-            with suppress(RuntimeError):  # the thread has ended: the session is being closed
+            try:
                 await loop.run_in_executor(self._thread, self._parts.tend)
+            except Exception:  # noqa: BLE001 -- the edge of the loop: what failed is done again the next second
+                _log.exception("limits could not be tended")
