@@ -32,8 +32,8 @@ class Act:
     attack and containment.
     ``asked`` and ``read_back`` are the limits of the first throttle, as decided and as the hypervisor tells them;
     ``..._at_end`` the same when the attack ended, after the guard has tightened or loosened.
-    ``use_at_end`` is what the offender used under them, measured over the last seconds in which they did not
-    change; None where that was too short.
+    ``asked_steadily`` are the limits of the longest while in which they did not change, ``used_steadily`` what the
+    offender then used, measured; None where that was too short.
     ``service`` is the worst neighbour's 95th percentile of latency, as a client outside of Yamori measures it.
     """
 
@@ -54,7 +54,8 @@ class Act:
     read_back: Mapping[str, float | None] = field(default_factory=dict)
     asked_at_end: Mapping[str, float] = field(default_factory=dict)
     read_back_at_end: Mapping[str, float | None] = field(default_factory=dict)
-    use_at_end: Mapping[str, float | None] = field(default_factory=dict)
+    asked_steadily: Mapping[str, float] = field(default_factory=dict)
+    used_steadily: Mapping[str, float | None] = field(default_factory=dict)
     release_s: float | None = None
     after_release: Mapping[str, float | None] = field(default_factory=dict)
     failures: tuple[str, ...] = ()

@@ -45,8 +45,8 @@ QEMU = Setting(
 )
 XEN = Setting(
     hosts="1 real Xen host with an agent in dom0",
-    spec=LabSpec(name="demo-xen", hosts=0, xen_hosts=1),
-    load=Load(rate=4.0, cpu_seconds=0.004, pages=64),
+    spec=LabSpec(name="demo-xen", hosts=0, xen_hosts=1, cpu_shares={"vm-x3": 8192}),
+    load=Load(rate=5.0, cpu_seconds=0.01, pages=64),
     guard={"confidence": 0.53, "probe_s": 4.0, "loosen": 1.6, "gone_s": 5.0},
     policy="policy-xen.yaml",
     offenders={"cpu": "vm-x3", "disk": "vm-x3"},

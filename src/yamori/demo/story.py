@@ -51,6 +51,15 @@ Tell = Callable[[str], None]
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A while in which what was asked of an offender did not change."""
+
+    asked: Mapping[str, float]
+    since: float
+    until: float
+
+
 @dataclass(frozen=True, slots=True)
 class Story:
     """Plays acts on a stage against a running control plane and measures everything."""
@@ -121,7 +130,7 @@ class Story:
         contained = await self._contained(neighbours)
         act = replace(act, contain_s=contained - attacked)
         self.tell(f"  neighbours served again after {act.contain_s:.1f} s")
-        unchanged = await self._watch_hold(offender, until=contained + AFTER_S)
+        span = await self._watch_hold(offender, until=contained + AFTER_S)
         ended = self.stage.now()
         hold = self.facade.vm(offender.vm.id).hold
         at_end = {k.value: v for k, v in (hold.asked if hold else {}).items()}
@@ -129,36 +138,44 @@ class Story:
             act,
             asked_at_end=at_end,
             read_back_at_end=await self._read_back(offender, at_end),
-            use_at_end={kind: self._use(offender, kind, unchanged, ended) for kind in at_end if kind in USES},
+            asked_steadily=span.asked,
+            used_steadily={kind: self._use(offender, kind, span) for kind in span.asked if kind in USES},
             service=self._service(neighbours, began, attacked, contained, ended),
         )
         act = self._objective(act, neighbours, (began, attacked, contained, ended))
-        for kind, use in act.use_at_end.items():
+        for kind, use in act.used_steadily.items():
             if use is not None:
                 cap = LimitKind(kind)
-                self.tell(f"  under {kind} {allowance(cap, act.asked_at_end[kind])} it uses {allowance(cap, use)}")
+                self.tell(
+                    f"  under {kind} {allowance(cap, act.asked_steadily[kind])} it uses {allowance(cap, use)}"
+                )
         self._show(act)
         return await self._release(act, offender)
 
-    async def _watch_hold(self, offender: VMView, *, until: float) -> float:
-        """Wait; return since when what is asked of the offender has not changed."""
-        since, asked = self.stage.now(), None
-        while self.stage.now() < until:
+    async def _watch_hold(self, offender: VMView, *, until: float) -> Span:
+        """Wait; return the longest while in which what is asked of the offender did not change."""
+        spans: list[Span] = []
+        while (now := self.stage.now()) < until:
             hold = self.facade.vm(offender.vm.id).hold
-            if hold is not None and hold.asked != asked:
-                since, asked = self.stage.now(), hold.asked
+            asked = {} if hold is None else {kind.value: value for kind, value in hold.asked.items()}
+            if spans and spans[-1].asked == asked:
+                spans[-1] = replace(spans[-1], until=now)
+            else:
+                spans.append(Span(asked=asked, since=now, until=now))
             await self.stage.sleep(0.2)
-        return since
+        return max(
+            spans, key=lambda span: span.until - span.since, default=Span(asked={}, since=until, until=until)
+        )
 
-    def _use(self, offender: VMView, kind: str, since: float, until: float) -> float | None:
-        """Return what the offender used under its limit, once the counters had time to show it."""
-        name, now = USES[kind], self.stage.now()
-        series = self.facade.history(offender.vm.id, now - since + 1.0)
+    def _use(self, offender: VMView, kind: str, span: Span) -> float | None:
+        """Return what the offender used under a limit, once the counters had time to show it."""
+        now = self.stage.now()
+        series = self.facade.history(offender.vm.id, now - span.since + 1.0)
         newest = series.times[-1] if series.times else 0.0
         seen = [
             value
-            for t, value in zip(series.times, series.values.get(name, ()), strict=False)
-            if value is not None and since + LAG_S <= now - (newest - t) <= until
+            for t, value in zip(series.times, series.values.get(USES[kind], ()), strict=False)
+            if value is not None and span.since + LAG_S <= now - (newest - t) <= span.until
         ]
         return statistics.fmean(seen) if seen else None
 

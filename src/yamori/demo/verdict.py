@@ -33,9 +33,9 @@ def _limits(act: Act) -> Iterator[str]:
 
 
 def _use(act: Act) -> Iterator[str]:
-    for kind, use in act.use_at_end.items():
-        if use is not None and use > act.asked_at_end[kind] * BINDS.get(kind, LOOSELY):
-            yield f"{kind}: {act.asked_at_end[kind]:.6g} was asked, yet {use:.6g} is used"
+    for kind, use in act.used_steadily.items():
+        if use is not None and use > act.asked_steadily[kind] * BINDS.get(kind, LOOSELY):
+            yield f"{kind}: {act.asked_steadily[kind]:.6g} was asked, yet {use:.6g} is used"
 
 
 def _phases(act: Act) -> Iterator[str]:
