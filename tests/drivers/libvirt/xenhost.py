@@ -1,4 +1,4 @@
-"""A Xen host as libvirt's binding shows one: recorded definitions, and answers as a real libvirtd 9.0 gave them."""
+"""A Xen host as libvirt's binding shows one: recorded definitions, and answers as real libvirtd 9.0 gave them."""
 
 import re
 from collections.abc import Callable

@@ -9,8 +9,9 @@ class Dialect:
     """One family as libvirt shows it.
 
     ``transports``: how its daemon may be reached. ``bulk_stats``: one call reads the counters of all VMs.
-    ``control_groups``: CPU is bounded by them. ``remote``: a daemon answers, so the link needs keep-alive. ``tells_tuning``: an event follows when limits or
-    memory are changed. ``version_parts``: how much of the version number libvirt really knows.
+    ``control_groups``: CPU is bounded by them. ``remote``: a daemon answers, so the link needs keep-alive.
+    ``tells_tuning``: an event follows when limits or memory are changed. ``version_parts``: how much of the
+    version number libvirt really knows.
     ``least_memory_bytes``: a VM is never held to less. ``moves``: VMs can migrate encrypted from host to host;
     ``no_landing`` says what is missing where that is not set up. ``absent`` names features that this family
     never has, with the reason that the support matrix gives; what is not in there is probed.
