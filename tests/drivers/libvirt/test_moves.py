@@ -12,7 +12,8 @@ import pytest
 from tests.by_hand import ByHand
 from tests.drivers.libvirt.conftest import AWAY, HOME, Open
 from yamori.capabilities.session import Session
-from yamori.drivers.libvirt.moves import prepare
+from yamori.drivers.libvirt.qemumoves import QemuMoves
+from yamori.drivers.libvirt.settings import LibvirtSettings
 from yamori.lab.lab import Lab
 from yamori.lab.spec import GuestPlan
 from yamori.model.errors import Conflict, Failed, Invalid, Unreachable
@@ -72,9 +73,10 @@ CD = "<disk type='file' device='cdrom'><target dev='sda'/><readonly/></disk>"
 
 
 def _prepare(domain: FakeDomain, storage: StorageMode, **more: Any) -> Any:
-    asked = {"bandwidth_bytes_s": None, "key": "k", "shared_paths": ("/nfs",), "landing": LANDING} | more
+    asked = {"bandwidth_bytes_s": None, "key": "k", "landing": LANDING} | more
     landing = asked.pop("landing")
-    return prepare(FakeLink(domain), VM_ID, landing, storage=storage, **asked)
+    way = QemuMoves(LibvirtSettings(uri="qemu:///system", shared_paths=("/nfs",)))
+    return way.prepare(FakeLink(domain), VM_ID, landing, storage=storage, **asked)
 
 
 @pytest.mark.parametrize(("disks", "storage"), [(LOCAL, StorageMode.COPIED), (SHARED, StorageMode.SHARED)])
@@ -269,6 +271,6 @@ async def test_a_destination_that_cannot_be_reached_fails_before_the_move(
 
 
 def test_the_flag_for_encryption_is_a_constant_that_nothing_can_take_away() -> None:
-    source = Path(prepare.__code__.co_filename).read_text()
+    source = Path(QemuMoves.prepare.__code__.co_filename).read_text()
     assert "& ~" not in source
     assert source.count("VIR_MIGRATE_TLS\n") == 1

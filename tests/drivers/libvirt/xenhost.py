@@ -35,13 +35,13 @@ class XenDomain:
             r"<domain type='xen'(?: id='(\d+)')?>\s*<name>(.*?)</name>\s*<uuid>(.*?)</uuid>", xml, re.S
         )
         assert found
-        self.number = int(found[1]) if found[1] else -1
+        self.number = int(found[1]) if found[1] else 77
         self.xml, self._name, self.uuid = xml, found[2], found[3]
         self.now, self.persistent = state, persistent
         self.scheduler: dict[str, Any] = {"weight": 256, "cap": 0}
         self.scheduler_name = "credit2"
         self.holds_kib: int | None = None
-        self.job: dict[str, int] = {"type": 0}
+        self.job: dict[str, Any] = {"type": 0}
         self.done: list[tuple[str, Any]] = []
         self.fails: dict[str, libvirt.libvirtError] = {}
 
@@ -52,7 +52,7 @@ class XenDomain:
         return self._name
 
     def ID(self) -> int:
-        return self.number
+        return self.number if self.isActive() else -1
 
     def isActive(self) -> int:
         return int(self.now[0] != libvirt.VIR_DOMAIN_SHUTOFF)
@@ -64,9 +64,9 @@ class XenDomain:
         self._fail("state")
         return list(self.now)
 
-    def jobStats(self) -> dict[str, int]:
+    def jobStats(self) -> dict[str, Any]:
         self._fail("jobStats")
-        return self.job
+        return dict(self.job)
 
     def XMLDesc(self, _flags: int) -> str:
         self._fail("XMLDesc")
@@ -135,11 +135,11 @@ class XenLink:
     def listAllDomains(self, flags: int = 0) -> list[XenDomain]:
         self.calls.append(f"listAllDomains {flags}")
         wanted = {
-            0: lambda _code: True,
-            libvirt.VIR_CONNECT_LIST_DOMAINS_RUNNING: lambda code: code == libvirt.VIR_DOMAIN_RUNNING,
-            libvirt.VIR_CONNECT_LIST_DOMAINS_SHUTOFF: lambda code: code == libvirt.VIR_DOMAIN_SHUTOFF,
+            0: lambda _each: True,
+            libvirt.VIR_CONNECT_LIST_DOMAINS_RUNNING: lambda each: each.now[0] == libvirt.VIR_DOMAIN_RUNNING,
+            libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT: lambda each: each.persistent,
         }[flags]
-        return [each for each in self.domains if wanted(each.now[0])]
+        return [each for each in self.domains if wanted(each)]
 
     def lookupByUUIDString(self, uuid: str) -> XenDomain:
         for each in self.domains:

@@ -38,9 +38,10 @@ class PassageSettings(BaseModel):
     port: Port
     loopback: Loopback
     """Where this host's libvirt waits for arriving streams."""
-    first_port: Port = 49152
-    ports: int = Field(default=64, ge=1, le=1024)
-    """Ports that libvirt chooses from for arriving streams (libxl has 49152 to 49215)."""
+    first_port: Port = 49400
+    ports: int = Field(default=32, ge=1, le=1024)
+    """Ports for arriving streams: outside those that libvirt chooses by itself (49152 to 49216), which it would
+    find taken by the entrances to other hosts."""
     authority: Path
     certificate: Path
     key: Path

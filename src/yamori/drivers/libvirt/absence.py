@@ -45,6 +45,8 @@ class Absences:
 
 def _of_moves(settings: LibvirtSettings) -> dict[str, str]:
     given = settings.migrate_to
+    if given is not None and settings.dialect.needs_passage and given.passage is None:
+        return dict.fromkeys(_MOVES, settings.dialect.no_landing)
     if not settings.dialect.moves or (given is not None and (given.uri is not None or not settings.same_machine)):
         return {}
     return dict.fromkeys(_MOVES, settings.dialect.no_landing if given is None else _NO_ADDRESS)

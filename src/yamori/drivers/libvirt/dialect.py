@@ -13,7 +13,8 @@ class Dialect:
     ``tells_tuning``: an event follows when limits or memory are changed. ``version_parts``: how much of the
     version number libvirt really knows.
     ``least_memory_bytes``: a VM is never held to less. ``moves``: VMs can migrate encrypted from host to host;
-    ``no_landing`` says what is missing where that is not set up. ``absent`` names features that this family
+    ``needs_passage``: their memory needs our passage for that; ``moves_note``: which of them do not move;
+    ``no_landing`` says what is missing where moves are not set up. ``absent`` names features that this family
     never has, with the reason that the support matrix gives; what is not in there is probed.
     """
 
@@ -27,6 +28,8 @@ class Dialect:
     version_parts: int = 3
     least_memory_bytes: int = 64 << 20
     moves: bool = True
+    needs_passage: bool = False
+    moves_note: str = ""
     no_landing: str = ""
     absent: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,8 +79,9 @@ XEN = Dialect(
     tells_tuning=False,
     version_parts=2,
     least_memory_bytes=32 << 20,
-    no_landing="not set up: moves go from libvirtd to libvirtd over TLS, migrate_to says that the certificates "
-    "for it are there",
+    needs_passage=True,
+    moves_note="PVH and HVM guests: a paravirtual one would stand still while it moves, and is refused",
+    no_landing="not set up: Xen sends memory in plaintext, so migrate_to.passage must name the way for it",
     absent={
         "usage": _NOT_COUNTED,
         "usage.cpu_delay": _NOT_COUNTED,

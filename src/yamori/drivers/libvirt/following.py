@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import libvirt
@@ -10,7 +10,7 @@ import libvirt
 from yamori.drivers.libvirt.changes import LibvirtChanges
 from yamori.drivers.libvirt.connection import Connection
 from yamori.drivers.libvirt.listing import find, read_definition
-from yamori.drivers.libvirt.moves import Move, is_outgoing, progress_of
+from yamori.drivers.libvirt.moves import Move, MoveWay, is_outgoing, progress_of
 from yamori.drivers.libvirt.translate import MOVE_NAMESPACE
 from yamori.drivers.libvirt.words import clean
 from yamori.model.errors import (
@@ -21,6 +21,7 @@ from yamori.model.errors import (
     Rejected,
     TimedOut,
     Unreachable,
+    Unsupported,
     YamoriError,
 )
 from yamori.model.ids import VMId
@@ -38,8 +39,9 @@ _PAUSED_HERE = (
 class Moves:
     """The moves away from one endpoint: those of this process, and those that it finds under way."""
 
-    def __init__(self, connection: Connection, changes: LibvirtChanges) -> None:
+    def __init__(self, connection: Connection, changes: LibvirtChanges, way: MoveWay) -> None:
         self._connection = connection
+        self._way = way
         self._changes = changes
         self._moves: dict[VMId, Move] = {}
 
@@ -100,7 +102,10 @@ class Moves:
                 move.progress = progress_of(job) or move.progress
 
     async def stop(self, move: Move) -> None:
-        """Abort until the move has ended, one way or the other. Raises TimedOut."""
+        """Abort until the move has ended, one way or the other. Raises TimedOut, Unsupported."""
+        why_not = self._way.why_no_stop()
+        if why_not is not None and move.phase is MigrationPhase.RUNNING:
+            raise Unsupported("migration.live", why_not, subject=move.vm)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._connection.settings.timeouts.act_s
         while move.phase is MigrationPhase.RUNNING:
@@ -191,11 +196,11 @@ class Moves:
             return None
         return noted if noted is not None and noted.startswith(self.note("").rstrip()) else None
 
-    async def _job(self, vm: VMId) -> dict[str, Any]:
-        job: dict[str, Any] = await self._connection.call(
-            lambda link: find(link, vm).jobStats(), capability="migration", subject=vm
+    async def _job(self, vm: VMId) -> Mapping[str, Any]:
+        prefix = self.note("").rstrip()
+        return await self._connection.call(
+            lambda link: self._way.job(find(link, vm), prefix), capability="migration", subject=vm
         )
-        return job
 
 
 def _abort(link: Any, vm: VMId) -> None:

@@ -1,7 +1,6 @@
 """Which VMs there are: names and states by few calls; definitions are read when they may have changed."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,8 @@ import libvirt
 
 from yamori.capabilities.sensing.inventory import Listing
 from yamori.drivers.libvirt.connection import Connection
-from yamori.drivers.libvirt.listing import Seen, find, read_definition, settled
+from yamori.drivers.libvirt.families import Family
+from yamori.drivers.libvirt.listing import Seen, find, read_definition
 from yamori.drivers.libvirt.translate import Definition, labels_for, version
 from yamori.drivers.libvirt.words import clean
 from yamori.model.errors import Invalid
@@ -30,12 +30,12 @@ class _Known:
 
 
 class LibvirtInventory:
-    """Hosts and VMs of one endpoint. ``all_domains`` lists the domains in the family's way."""
+    """Hosts and VMs of one endpoint."""
 
-    def __init__(self, connection: Connection, host: HostId, all_domains: Callable[[Any], list[Seen]]) -> None:
+    def __init__(self, connection: Connection, host: HostId, family: Family) -> None:
         self._connection = connection
         self._host = host
-        self._all_domains = all_domains
+        self._family = family
         self._known: dict[VMId, _Known] = {}
         self._forgotten = 0
 
@@ -69,7 +69,7 @@ class LibvirtInventory:
     def _list(self, link: Any) -> Listing:
         incomplete: list[str] = []
         vms: list[VM] = []
-        seen = self._all_domains(link)
+        seen = self._family.all_domains(link)
         for domain in seen:
             try:
                 vms.append(self._translated(domain))
@@ -88,10 +88,8 @@ class LibvirtInventory:
         return Listing(hosts=(self._host_of(link),), vms=tuple(vms), incomplete=tuple(incomplete))
 
     def _one(self, handle: Any) -> VM:
-        code, reason = handle.state()[:2]
-        seen = Seen(
-            handle=handle, id=VMId(handle.UUIDString()), name=handle.name(), state=settled(handle, code, reason)
-        )
+        state = self._family.state(handle)
+        seen = Seen(handle=handle, id=VMId(handle.UUIDString()), name=handle.name(), state=state)
         return self._translated(seen)
 
     def _translated(self, domain: Seen) -> VM:

@@ -1,6 +1,5 @@
 """Which domains a libvirt has, and in which state: here is decided how many calls that costs."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from yamori.model.vm import PowerState
 
 _CONTROL_DOMAIN = 0
 """Number of Xen's Dom0, which is the host and no VM. No other family counts from 0."""
+_INACTIVE = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,25 +34,21 @@ def by_bulk_statistics(link: Any) -> list[Seen]:
 
 
 def by_filtered_lists(link: Any) -> list[Seen]:
-    """All domains in three calls, and one for each that neither runs nor is off.
+    """All domains in three calls, and two for each that does not run.
 
-    Who is in both lists, or in none, changed between the calls: it is asked. So is one that is off, for whether
-    it crashed.
+    Who runs is asked first: what the later list shows to have begun or ended since is asked for itself.
     """
-    everything = link.listAllDomains(0)
     running = _ids(link.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_RUNNING))
-    off = _ids(link.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_SHUTOFF))
-    lists = Counter([*running, *off])
-
-    def rows() -> Iterable[tuple[Any, int | None, int | None]]:
-        for handle in everything:
-            told = handle.UUIDString()
-            if lists[told] == 1 and told in running:
-                yield handle, libvirt.VIR_DOMAIN_RUNNING, None
-            else:
-                yield handle, *_state_of(handle)
-
-    return _seen(rows())
+    stored = _ids(link.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT))
+    found = []
+    for handle in link.listAllDomains(0):
+        told, vm = handle.UUIDString(), vm_id(handle.UUIDString())
+        if vm is None or handle.ID() == _CONTROL_DOMAIN:
+            continue
+        runs = told in running and handle.ID() != _INACTIVE
+        now = PowerState.RUNNING if runs else _stored_or_arriving(handle, stored=told in stored)
+        found.append(Seen(handle=handle, id=vm, name=handle.name(), state=now))
+    return found
 
 
 def find(link: Any, vm: VMId) -> Any:
@@ -69,6 +65,33 @@ def find(link: Any, vm: VMId) -> Any:
 def read_definition(handle: Any, shared_paths: tuple[str, ...]) -> Definition:
     """Read one domain's present definition, without its secrets."""
     return definition(handle.XMLDesc(0), shared_paths=shared_paths)
+
+
+def state_of_one(handle: Any) -> PowerState:
+    """One domain's state, where libvirt marks a VM that arrives. Raises libvirtError."""
+    code, reason = handle.state()[:2]
+    return settled(handle, code, reason)
+
+
+def state_of_stored_or_arriving(handle: Any) -> PowerState:
+    """The same where it does not (Xen). Raises libvirtError."""
+    return _of_codes(handle, *handle.state()[:2], stored=bool(handle.isPersistent()))
+
+
+def _stored_or_arriving(handle: Any, *, stored: bool) -> PowerState:
+    try:
+        return _of_codes(handle, *handle.state()[:2], stored=stored)
+    except libvirt.libvirtError:
+        return PowerState.UNKNOWN
+
+
+def _of_codes(handle: Any, code: int | None, reason: int | None, *, stored: bool) -> PowerState:
+    """A VM that arrives is off without being stored, then paused with a job that has no end of its own."""
+    if code == libvirt.VIR_DOMAIN_SHUTOFF and not stored:
+        return PowerState.INCOMING
+    if code == libvirt.VIR_DOMAIN_PAUSED and handle.jobStats().get("type") != libvirt.VIR_DOMAIN_JOB_NONE:
+        return PowerState.INCOMING
+    return state(code, reason)
 
 
 def settled(handle: Any, code: int | None, reason: int | None) -> PowerState:
@@ -103,11 +126,3 @@ def _seen(rows: Iterable[tuple[Any, int | None, int | None]]) -> list[Seen]:
 
 def _ids(handles: Iterable[Any]) -> set[str]:
     return {handle.UUIDString() for handle in handles}
-
-
-def _state_of(handle: Any) -> tuple[int | None, int | None]:
-    try:
-        code, reason = handle.state()[:2]
-    except libvirt.libvirtError:
-        return None, None
-    return code, reason

@@ -13,8 +13,8 @@ import libvirt
 from yamori.drivers.libvirt.absence import Absences
 from yamori.drivers.libvirt.connection import Connection
 from yamori.drivers.libvirt.following import POLL_SECONDS, Moves
-from yamori.drivers.libvirt.listing import find, is_arriving
-from yamori.drivers.libvirt.moves import Move, perform, prepare
+from yamori.drivers.libvirt.listing import find
+from yamori.drivers.libvirt.moves import Move, MoveWay, perform
 from yamori.model.errors import (
     Conflict,
     Invalid,
@@ -47,8 +47,11 @@ class LibvirtMigrationWatch:
 class LibvirtMigration:
     """Moves away from here, and landings here."""
 
-    def __init__(self, connection: Connection, host: HostId, moves: Moves, absences: Absences) -> None:
+    def __init__(
+        self, connection: Connection, host: HostId, way: MoveWay, moves: Moves, absences: Absences
+    ) -> None:
         self._connection = connection
+        self._way = way
         self._host = host
         self._moves = moves
         self._absences = absences
@@ -58,7 +61,9 @@ class LibvirtMigration:
         """As destination: say how the VM may land here. Raises Conflict if it runs here already."""
         if host != self._host:
             raise Invalid(f"this endpoint is the host {self._host}, not {host}", subject=vm)
-        if await self._connection.call(partial(_is_here, vm=vm), capability="migration", subject=vm):
+        if await self._connection.call(
+            partial(_is_here, vm=vm, way=self._way), capability="migration", subject=vm
+        ):
             raise Conflict("the VM runs here already", subject=vm)
         settings = self._connection.settings
         given = settings.migrate_to
@@ -66,7 +71,7 @@ class LibvirtMigration:
             host=self._host,
             family=settings.dialect.family,
             uri=settings.landing_uri,
-            address=None if given is None else given.address,
+            address=self._way.address(),
             tls_name=None if given is None else given.tls_name,
         )
 
@@ -84,14 +89,8 @@ class LibvirtMigration:
             if known is not None and known.phase is MigrationPhase.RUNNING:
                 raise Conflict("the VM is being moved already", subject=vm)
             request = await self._connection.call(
-                lambda link: prepare(
-                    link,
-                    vm,
-                    landing,
-                    storage=storage,
-                    bandwidth_bytes_s=bandwidth_bytes_s,
-                    key=note,
-                    shared_paths=self._connection.settings.shared_paths,
+                lambda link: self._way.prepare(
+                    link, vm, landing, storage=storage, bandwidth_bytes_s=bandwidth_bytes_s, key=note
                 ),
                 capability="migration",
                 subject=vm,
@@ -135,7 +134,7 @@ class LibvirtMigration:
             raise Unsupported(_COPIED, absent, subject=vm)
 
 
-def _is_here(link: Any, vm: VMId) -> bool:
+def _is_here(link: Any, vm: VMId, way: MoveWay) -> bool:
     """Whether a copy of the VM executes here, or could be made to: one that is still arriving does not count."""
     try:
         handle = find(link, vm)
@@ -143,4 +142,4 @@ def _is_here(link: Any, vm: VMId) -> bool:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             return False
         raise
-    return bool(handle.isActive()) and not is_arriving(handle)
+    return bool(handle.isActive()) and not way.is_arriving(handle)

@@ -1,30 +1,22 @@
-"""One migration in libvirt's words: what to ask for, and how far it is. No waiting, no threads."""
+"""One migration in libvirt's words: what to ask for, and how far it is. No waiting, no threads.
+
+`MoveWay` is what differs between the families; QEMU's is in qemumoves.py, Xen's in xenmoves.py.
+"""
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from xml.sax.saxutils import quoteattr
 
 import libvirt
 
-from yamori.drivers.libvirt.listing import find, read_definition
+from yamori.drivers.libvirt.listing import find
 from yamori.drivers.libvirt.translate import MOVE_NAMESPACE, Definition, DiskDefinition
-from yamori.model.errors import Conflict, Invalid, YamoriError
+from yamori.model.errors import Invalid, YamoriError
 from yamori.model.ids import VMId
 from yamori.model.migration import Landing, MigrationPhase, MigrationStatus, StorageMode
 
-_ALWAYS = (
-    libvirt.VIR_MIGRATE_LIVE
-    | libvirt.VIR_MIGRATE_PEER2PEER
-    | libvirt.VIR_MIGRATE_TLS
-    | libvirt.VIR_MIGRATE_ABORT_ON_ERROR
-    | libvirt.VIR_MIGRATE_AUTO_CONVERGE
-)
-"""TLS is not an option here, so that no setting can take it away. Peer to peer: libvirtd goes on without us."""
-
-_MIB = 1 << 20
-_MOVABLE = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED, libvirt.VIR_DOMAIN_PAUSED)
 UNDER_WAY = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
 
 
@@ -75,36 +67,44 @@ class Move:
         )
 
 
-def prepare(
-    link: Any,
-    vm: VMId,
-    landing: Landing,
-    *,
-    storage: StorageMode,
-    bandwidth_bytes_s: int | None,
-    key: str,
-    shared_paths: tuple[str, ...],
-) -> Request | None:
-    """Check what can be checked here and note the key in the VM's live metadata; None: it is under way already.
+class MoveWay(Protocol):
+    """How one family's VMs leave a host and land on one. Runs in a worker thread; may raise libvirtError."""
 
-    Raises NotFound, Conflict, Invalid.
-    """
-    handle = find(link, vm)
-    definition = read_definition(handle, shared_paths)
-    job = handle.jobStats()
-    if job.get("type") in UNDER_WAY:
-        if job.get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT and definition.move_key == key:
-            return None
-        raise Conflict("the VM is being moved, or another job on it is under way", subject=vm)
-    if handle.state()[0] not in _MOVABLE:
-        raise Conflict("the VM is not running", subject=vm)
-    flags, parameters = _ALWAYS, _parameters(landing, bandwidth_bytes_s)
-    copied = _copied_disks(definition, storage)
-    if copied:
-        flags |= libvirt.VIR_MIGRATE_NON_SHARED_DISK
-        parameters[libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS] = copied
-    if handle.isPersistent():
-        flags |= libvirt.VIR_MIGRATE_PERSIST_DEST | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
+    def why_no_stop(self) -> str | None:
+        """Say why a move that has begun cannot be stopped, None where it can."""
+        ...
+
+    def address(self) -> str | None:
+        """As destination: where memory shall be sent; None leaves it to libvirt."""
+        ...
+
+    def prepare(
+        self,
+        link: Any,
+        vm: VMId,
+        landing: Landing,
+        *,
+        storage: StorageMode,
+        bandwidth_bytes_s: int | None,
+        key: str,
+    ) -> Request | None:
+        """Check what can be checked here and note the key in the VM's live metadata; None: it is under way.
+
+        Raises NotFound, Conflict, Invalid, Unsupported.
+        """
+        ...
+
+    def job(self, handle: Any, note: str) -> Mapping[str, Any]:
+        """What libvirt says of the VM's job; ``note``: how keys begin that this endpoint has noted."""
+        ...
+
+    def is_arriving(self, handle: Any) -> bool:
+        """Whether an active domain is the receiving side of a move."""
+        ...
+
+
+def note_key(handle: Any, key: str) -> None:
+    """Note the key of a move on the VM, where a restarted process finds it."""
     handle.setMetadata(
         libvirt.VIR_DOMAIN_METADATA_ELEMENT,
         f"<move key={quoteattr(key)}/>",
@@ -112,7 +112,6 @@ def prepare(
         MOVE_NAMESPACE,
         libvirt.VIR_DOMAIN_AFFECT_LIVE,
     )
-    return Request(uri=landing.uri, flags=flags, parameters=parameters)
 
 
 def perform(link: Any, vm: VMId, request: Request) -> None:
@@ -134,22 +133,8 @@ def is_outgoing(job: Mapping[str, Any]) -> bool:
     return job.get("type") in UNDER_WAY and job.get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
 
 
-def _parameters(landing: Landing, bandwidth_bytes_s: int | None) -> dict[str, Any]:
-    parameters: dict[str, Any] = {}
-    if landing.address is not None:
-        bracketed = (
-            f"[{landing.address}]" if ":" in landing.address and "[" not in landing.address else landing.address
-        )
-        parameters[libvirt.VIR_MIGRATE_PARAM_URI] = f"tcp://{bracketed}"
-    if landing.tls_name is not None:
-        parameters[libvirt.VIR_MIGRATE_PARAM_TLS_DESTINATION] = landing.tls_name
-    if bandwidth_bytes_s is not None:
-        parameters[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = max(1, bandwidth_bytes_s // _MIB)
-    return parameters
-
-
-def _copied_disks(definition: Definition, storage: StorageMode) -> list[str]:
-    """Targets of the disks to copy. Raises Invalid when the mode does not fit the VM's disks."""
+def check_storage(definition: Definition, storage: StorageMode) -> list[str]:
+    """Return the targets of the disks to copy. Raises Invalid when the mode does not fit the VM's disks."""
     unknown = [d for d in definition.disks if d.medium and d.kind == "network" and d.disk.shared is not True]
     if unknown:
         raise Invalid(_unsure(unknown), subject=definition.id, mend="name its folder in shared_paths if it is")

@@ -55,7 +55,7 @@ class Probe:
         tell: dict[str, Callable[[], Cell]] = {
             **{f: partial(_counted, f, [stats for _, stats in rows]) for f in _COUNTERS},
             **self._limits(link, subjects),
-            **dict.fromkeys(_MOVES, partial(_live_migration, link)),
+            **dict.fromkeys(_MOVES, partial(_live_migration, link, dialect.moves_note)),
         }
         cells = {feature: self._cell(feature, tell.get(feature)) for feature in FEATURES}
         for feature in _COUNTERS:  # a VM that is busy now tells less than it did before
@@ -158,11 +158,11 @@ def _seen_shaping(subjects: list[Subject]) -> Cell:
     return Cell(level=Level.UNKNOWN, reason=_NET_UNKNOWN)
 
 
-def _live_migration(link: Any) -> Cell:
+def _live_migration(link: Any, note: str) -> Cell:
     try:
         capabilities = parse(link.getCapabilities())
     except (Invalid, libvirt.libvirtError) as error:
         return Cell(level=Level.UNKNOWN, reason=f"capabilities cannot be read: {error}"[:300])
     if capabilities.find("host/migration_features/live") is not None:
-        return _NATIVE
+        return Cell(level=Level.NATIVE, reason=note)
     return Cell(level=Level.NONE, reason="the host's capabilities name no live migration")

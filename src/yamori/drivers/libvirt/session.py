@@ -24,10 +24,10 @@ class LibvirtSession:
         host = HostId(endpoint)
         absences, family = Absences(settings), family_of(settings)
         self._connection = Connection(endpoint, settings)
-        inventory = LibvirtInventory(self._connection, host, family.all_domains)
+        inventory = LibvirtInventory(self._connection, host, family)
         changes = LibvirtChanges(self._connection, host, inventory.forget)
         self._probe = Probe(self._connection, family, absences)
-        self._moves = Moves(self._connection, changes)
+        self._moves = Moves(self._connection, changes, family.moves)
         may_act = not settings.read_only
         self._sensing = Sensing(
             inventory=inventory,
@@ -43,7 +43,7 @@ class LibvirtSession:
             )
             if may_act and not absences.all_of("limits")
             else None,
-            migration=LibvirtMigration(self._connection, host, self._moves, absences)
+            migration=LibvirtMigration(self._connection, host, family.moves, self._moves, absences)
             if may_act and not absences.why("migration.live")
             else None,
         )

@@ -32,6 +32,7 @@ _REFUSED = {
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 LabelValue = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{0,128}$")]
 Path = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f\x7f]*$", max_length=4096)]
+Loopback = Annotated[str, StringConstraints(pattern=r"^127(\.(0|[1-9]\d?|1\d\d|2[0-4]\d|25[0-5])){3}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:\[\]-]{1,255}$")]
 
 
@@ -56,6 +57,8 @@ class LandingSettings(BaseModel):
     """Where the memory stream goes; default: what the host calls itself."""
     tls_name: Name | None = None
     """Name that this host's migration certificate proves, where it differs from ``address``."""
+    passage: Loopback | None = None
+    """Xen only: this host's loopback address in the passage (127.…), by which memory travels encrypted."""
 
     @field_validator("uri")
     @classmethod

@@ -1,0 +1,135 @@
+"""Live moves between Xen hosts, whose hypervisor has no TLS: libvirt's daemons talk by TLS, memory by the passage.
+
+libvirt's own tunnel is not used: when its link breaks, the source's job hangs until somebody kills the helper.
+"""
+
+import random
+import re
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+from urllib.parse import urlsplit
+
+import libvirt
+
+from yamori.drivers.libvirt.listing import find, read_definition
+from yamori.drivers.libvirt.moves import UNDER_WAY, Request, check_storage, note_key
+from yamori.drivers.libvirt.settings import LibvirtSettings, dialect_of
+from yamori.drivers.libvirt.translate import Definition
+from yamori.model.amounts import amount
+from yamori.model.errors import Conflict, Invalid, Unsupported
+from yamori.model.ids import VMId
+from yamori.model.migration import Landing, StorageMode
+
+_ALWAYS = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER
+FIRST_PORT, PORTS = 49400, 32
+"""The passage's ports on its loopback addresses (see yamori.agent.passage)."""
+_LOOPBACK = re.compile(r"127(\.\d{1,3}){3}:(\d{1,5})")
+_STANDS_STILL = (
+    "a paravirtual guest cannot move live on a Xen without shadow paging: it would stand still while its {memory} "
+    "are sent, about {seconds:.0f} s at 100 MB/s; give it the type xenpvh, or shut it down and start it there"
+)
+_USUAL_BYTES_S = 1e8
+_NO_BANDWIDTH = "libvirt's Xen driver cannot bound one move: the passage's settings bound all that goes through it"
+_NO_STOP = "libvirt's Xen driver cannot stop a move that has begun: breaking the passage off on the host does"
+
+
+class XenMoves:
+    """How VMs leave a Xen host and land on one."""
+
+    def __init__(self, settings: LibvirtSettings) -> None:
+        self._settings = settings
+        self._ports = count(random.randrange(PORTS))  # noqa: S311 - spreads ports, guards nothing
+
+    def why_no_stop(self) -> str | None:
+        """A move that has begun goes on."""
+        return _NO_STOP
+
+    def address(self) -> str | None:
+        """This host's loopback address in the passage, with the next port: several VMs may arrive at once."""
+        given = self._settings.migrate_to
+        if given is None or given.passage is None:
+            return None
+        return f"{given.passage}:{FIRST_PORT + next(self._ports) % PORTS}"
+
+    def prepare(
+        self,
+        link: Any,
+        vm: VMId,
+        landing: Landing,
+        *,
+        storage: StorageMode,
+        bandwidth_bytes_s: int | None,
+        key: str,
+    ) -> Request | None:
+        """Check what can be checked here and note the key; None: that move is under way already.
+
+        Raises NotFound, Conflict, Invalid, Unsupported.
+        """
+        uri, address = daemon_of(landing), memory_address_of(landing)
+        if bandwidth_bytes_s is not None:
+            raise Unsupported("migration.live", _NO_BANDWIDTH, subject=vm)
+        handle = find(link, vm)
+        found = read_definition(handle, self._settings.shared_paths)
+        if handle.jobStats().get("type") in UNDER_WAY:
+            if found.move_key == key:
+                return None
+            raise Conflict("the VM is being moved, or another job on it is under way", subject=vm)
+        if handle.state()[0] not in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED):
+            raise Conflict("the VM does not run: Xen moves only what can answer", subject=vm)
+        why_not = why_not_live(found)
+        if why_not is not None:
+            raise Unsupported("migration.live", why_not, subject=vm)
+        check_storage(found, storage)
+        flags = _ALWAYS
+        if handle.isPersistent():
+            flags |= libvirt.VIR_MIGRATE_PERSIST_DEST | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
+        note_key(handle, key)
+        return Request(uri=uri, flags=flags, parameters={libvirt.VIR_MIGRATE_PARAM_URI: f"tcp://{address}"})
+
+    def job(self, handle: Any, note: str) -> Mapping[str, Any]:
+        """The domain's job. Xen's driver does not say what a job is: a noted move of ours tells it.
+
+        ``note``: how the notes of this endpoint begin.
+        """
+        told: dict[str, Any] = handle.jobStats()
+        if told.get("type") in UNDER_WAY and "operation" not in told:
+            noted = read_definition(handle, ()).move_key
+            if noted is not None and noted.startswith(note):
+                told["operation"] = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
+        return told
+
+    def is_arriving(self, handle: Any) -> bool:
+        """Whether a domain that does not run is the receiving side of a move: it is paused, with a job."""
+        return handle.jobStats().get("type") in UNDER_WAY and handle.state()[0] != libvirt.VIR_DOMAIN_RUNNING
+
+
+def why_not_live(found: Definition) -> str | None:
+    """Say why a guest cannot move without standing still, None where it can."""
+    if found.kind != "linux":
+        return None
+    return _STANDS_STILL.format(
+        memory=amount(found.memory_bytes, "B"), seconds=found.memory_bytes / _USUAL_BYTES_S
+    )
+
+
+def daemon_of(landing: Landing) -> str:
+    """The destination's libvirtd, which must be reached encrypted. Raises Invalid."""
+    try:
+        dialect_of(landing.uri)
+    except ValueError as error:
+        raise Invalid(f"the landing's address: {error}") from None
+    if urlsplit(landing.uri).scheme not in {"xen+tls", "xen+ssh"}:
+        raise Invalid("a Xen host must be reached by xen+tls or xen+ssh: anything else would be plaintext")
+    return landing.uri
+
+
+def memory_address_of(landing: Landing) -> str:
+    """Where memory goes: our own loopback, where the passage takes it. Raises Invalid for anything else.
+
+    Xen itself sends in plaintext. This check is what keeps it on this machine.
+    """
+    matched = _LOOPBACK.fullmatch(landing.address or "")
+    if matched is None or int(matched[2]) > 65535:
+        raise Invalid("the landing names no loopback address of the passage: memory would go out in plaintext")
+    return matched[0]

@@ -1,0 +1,200 @@
+"""What is asked of libvirt when a VM leaves a Xen host: memory goes through the passage or nowhere."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import libvirt
+import pytest
+
+from tests.drivers.libvirt.xenhost import XenConnection, XenDomain, XenLink, error, recorded
+from yamori.drivers.libvirt.absence import Absences
+from yamori.drivers.libvirt.changes import LibvirtChanges
+from yamori.drivers.libvirt.families import family_of
+from yamori.drivers.libvirt.following import Moves
+from yamori.drivers.libvirt.migration import LibvirtMigration, LibvirtMigrationWatch
+from yamori.drivers.libvirt.settings import LibvirtSettings
+from yamori.drivers.libvirt.xenmoves import FIRST_PORT, PORTS, XenMoves
+from yamori.model.errors import Conflict, Invalid, Rejected, Unsupported
+from yamori.model.ids import HostId, VMId
+from yamori.model.migration import Landing, MigrationPhase, StorageMode
+
+LANDING = Landing(
+    host=HostId("xen-b"),
+    family="xen",
+    uri="xen+tls://xen-b/system",
+    address="127.0.9.2:49401",
+    tls_name=None,
+)
+SHARED = {"shared_paths": ("/dev",)}
+JOB = {"type": libvirt.VIR_DOMAIN_JOB_UNBOUNDED, "time_elapsed": 7}
+
+
+@pytest.fixture
+def guest() -> XenDomain:
+    return XenDomain(recorded("pvh"))
+
+
+def _prepare(domain: XenDomain, landing: Landing = LANDING, **more: Any) -> Any:
+    way = XenMoves(LibvirtSettings(uri="xen+tls://xen-a/system", **SHARED))
+    asked = {"storage": StorageMode.SHARED, "bandwidth_bytes_s": None, "key": "xen-a: k"} | more
+    return way.prepare(XenLink(domain), VMId(domain.uuid), landing, **asked)
+
+
+def test_memory_goes_to_our_own_loopback_and_the_daemons_talk_by_tls(guest: XenDomain) -> None:
+    request = _prepare(guest)
+    assert request.uri == "xen+tls://xen-b/system"
+    assert request.parameters == {"migrate_uri": "tcp://127.0.9.2:49401"}
+    for flag in ("LIVE", "PEER2PEER", "PERSIST_DEST", "UNDEFINE_SOURCE"):
+        assert request.flags & getattr(libvirt, f"VIR_MIGRATE_{flag}"), flag
+    for flag in ("TUNNELLED", "UNSAFE", "OFFLINE", "PAUSED"):
+        assert not request.flags & getattr(libvirt, f"VIR_MIGRATE_{flag}"), flag
+    assert guest.done == [("metadata", '<move key="xen-a: k"/>')]
+
+
+@pytest.mark.parametrize(
+    "landing",
+    [
+        replace(LANDING, address=None),
+        replace(LANDING, address="10.0.0.2:49401"),
+        replace(LANDING, address="127.0.9.2"),
+        replace(LANDING, address="127.0.9.2:99999"),
+        replace(LANDING, address="127.0.9.2:49401@10.0.0.2:1"),
+        replace(LANDING, address="127.0.9.2.example.org:49401"),
+        replace(LANDING, address="localhost:49401"),
+        replace(LANDING, uri="xen+tcp://xen-b/system"),
+        replace(LANDING, uri="xen:///system"),
+        replace(LANDING, uri="xen+unix:///system"),
+        replace(LANDING, uri="qemu+tls://xen-b/system"),
+        replace(LANDING, uri="xen+tls://xen-b/system?no_verify=1"),
+        replace(LANDING, uri="xen+ssh://xen-b/system?command=/bin/sh"),
+    ],
+    ids=range(13),
+)
+def test_a_landing_in_plaintext_is_refused_before_anything_is_noted(guest: XenDomain, landing: Landing) -> None:
+    with pytest.raises(Invalid):
+        _prepare(guest, landing)
+    assert guest.done == []
+
+
+def test_a_paravirtual_guest_is_refused_with_how_long_it_would_stand_still() -> None:
+    guest = XenDomain(recorded("pv"))
+    with pytest.raises(Unsupported, match=r"112 MiB .* about 1 s"):
+        _prepare(guest)
+    assert guest.done == []
+
+
+def test_disks_that_are_not_known_to_be_shared_keep_a_vm_here(guest: XenDomain) -> None:
+    way = XenMoves(LibvirtSettings(uri="xen+tls://xen-a/system"))
+    with pytest.raises(Invalid, match="xvda"):
+        way.prepare(
+            XenLink(guest),
+            VMId(guest.uuid),
+            LANDING,
+            storage=StorageMode.SHARED,
+            bandwidth_bytes_s=None,
+            key="k",
+        )
+    assert guest.done == []
+
+
+def test_what_the_driver_cannot_do_to_a_move_is_refused_with_the_reason(guest: XenDomain) -> None:
+    with pytest.raises(Unsupported, match="passage"):
+        _prepare(guest, bandwidth_bytes_s=1 << 20)
+    guest.now = (libvirt.VIR_DOMAIN_PAUSED, 1)
+    with pytest.raises(Conflict, match="answer"):
+        _prepare(guest)
+    assert guest.done == []
+
+
+def test_a_job_is_a_move_of_ours_only_if_our_note_is_on_the_vm(guest: XenDomain) -> None:
+    way = XenMoves(LibvirtSettings(uri="xen+tls://xen-a/system"))
+    guest.job = dict(JOB)
+    assert "operation" not in way.job(guest, "xen-a:")
+    noted = "<metadata><m:move xmlns:m='https://yamori.dev/xmlns/move/1' key='{}'/></metadata><memory"
+    guest.xml = recorded("pvh").replace("<memory", noted.format("xen-z: 7"), 1)
+    assert "operation" not in way.job(guest, "xen-a:"), "it came here by a move of another host"
+    guest.xml = recorded("pvh").replace("<memory", noted.format("xen-a: 7"), 1)
+    assert way.job(guest, "xen-a:")["operation"] == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
+    assert _prepare(guest, key="xen-a: 7") is None
+    with pytest.raises(Conflict):
+        _prepare(guest, key="xen-a: 8")
+
+
+def test_several_vms_may_land_at_once() -> None:
+    way = XenMoves(LibvirtSettings(uri="xen+tls://xen-b/system", migrate_to={"passage": "127.0.9.2"}))
+    addresses = [way.address() or "" for _ in range(PORTS)]
+    assert len(set(addresses)) == PORTS
+    assert all(FIRST_PORT <= int(each.removeprefix("127.0.9.2:")) < FIRST_PORT + PORTS for each in addresses)
+
+
+def test_without_a_passage_there_are_no_moves() -> None:
+    for given in ({}, {"migrate_to": {}}, {"migrate_to": {"address": "10.0.0.2"}}):
+        absences = Absences(LibvirtSettings(uri="xen+tls://xen-a/system", **given))  # type: ignore[arg-type]
+        assert "plaintext" in (absences.why("migration.live") or "")
+        assert "plaintext" in (absences.why("migration.encrypted") or "")
+    absences = Absences(LibvirtSettings(uri="xen+tls://xen-a/system", migrate_to={"passage": "127.0.9.1"}))
+    assert absences.why("migration.live") is None
+    assert "same ones" in (absences.why("migration.copied_storage") or "")
+
+
+class Source:
+    """A Xen host that VMs leave."""
+
+    def __init__(self, guest: XenDomain) -> None:
+        self.guest = guest
+        connection: Any = XenConnection(
+            XenLink(guest), migrate_to={"passage": "127.0.9.1"}, timeouts={"act_s": 0.5}, **SHARED
+        )
+        way = family_of(connection.settings).moves
+        moves = Moves(connection, LibvirtChanges(connection, HostId("xen-a"), lambda _vm: None), way)
+        self.migration = LibvirtMigration(connection, HostId("xen-a"), way, moves, Absences(connection.settings))
+        self.watch = LibvirtMigrationWatch(moves)
+        self.vm = VMId(guest.uuid)
+
+    async def start(self) -> None:
+        await self.migration.start(
+            self.vm, LANDING, storage=StorageMode.SHARED, bandwidth_bytes_s=None, key="run-1"
+        )
+
+
+async def test_a_move_that_ends_well_has_moved_the_vm_encrypted(guest: XenDomain) -> None:
+    asked: list[Any] = []
+    guest.migrateToURI3 = lambda *given: asked.append(given)  # type: ignore[attr-defined]
+    source = Source(guest)
+    await source.start()
+    status = await source.migration.wait(source.vm)
+    assert (status.phase, status.encrypted) == (MigrationPhase.SUCCEEDED, True)
+    assert asked[0][:2] == ("xen+tls://xen-b/system", {"migrate_uri": "tcp://127.0.9.2:49401"})
+
+
+async def test_a_move_that_fails_leaves_the_vm_here_and_says_why(guest: XenDomain) -> None:
+    def fail(*_given: object) -> None:
+        raise error(libvirt.VIR_ERR_INTERNAL_ERROR)
+
+    guest.migrateToURI3 = fail  # type: ignore[attr-defined]
+    source = Source(guest)
+    with pytest.raises(Rejected):
+        await source.start()
+    assert await source.watch.status(source.vm) is None
+    assert guest.done[-1] == ("metadata", None), "the note is taken off again"
+
+
+async def test_a_move_under_way_cannot_be_stopped_and_is_not_said_to_be(guest: XenDomain) -> None:
+    release = asyncio.Event()
+    source = Source(guest)
+    moves = source.watch._moves
+    connection: Any = moves._connection
+
+    async def slow(_job: object, **_named: object) -> None:
+        await release.wait()
+
+    connection.call_unlimited = slow
+    await source.start()
+    with pytest.raises(Unsupported, match="passage"):
+        await source.migration.cancel(source.vm)
+    status = await source.watch.status(source.vm)
+    assert status is not None
+    assert status.phase is MigrationPhase.RUNNING
+    release.set()
+    assert (await source.migration.wait(source.vm)).phase is MigrationPhase.SUCCEEDED
