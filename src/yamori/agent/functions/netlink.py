@@ -34,7 +34,7 @@ _MESSAGE = 1
 class KernelRefused(Rejected):
     """The kernel refused a request."""
 
-    def __init__(self, number: int, words: str) -> None:
+    def __init__(self, words: str, *, number: int = 0) -> None:
         self.errno = number
         super().__init__(words or os.strerror(number))
 
@@ -83,7 +83,7 @@ class Netlink:
                 torn = torn or bool(flags & _INTERRUPTED)
                 found.append(answer)
                 if len(found) > _MOST_MESSAGES:
-                    raise KernelRefused(errno.EOVERFLOW, "more objects than can be")
+                    raise KernelRefused("more objects than can be", number=errno.EOVERFLOW)
             if not torn:
                 return found
 
@@ -125,7 +125,7 @@ def _raise_if_refused(flags: int, content: bytes) -> None:
         (size,) = struct.unpack_from("=I", content, 4)
         start = 4 + (_HEADER.size if flags & _CAPPED else (size + 3) & ~3)
         words = attributes(content[start:]).get(_MESSAGE, b"").rstrip(b"\0").decode("ascii", "replace")[:200]
-    raise KernelRefused(-number, words)
+    raise KernelRefused(words, number=-number)
 
 
 def attribute(kind: int, content: bytes) -> bytes:
