@@ -104,10 +104,11 @@ def shape(error: YamoriError) -> dict[str, Any]:
 
 
 def kinds(kind: type[YamoriError] = YamoriError) -> Iterator[type[YamoriError]]:
-    """Walk the tree of errors from the top."""
+    """Walk the tree of errors from the top; what a package refines for itself crosses the wire as its parent."""
     yield kind
     for below in kind.__subclasses__():
-        yield from kinds(below)
+        if below.code != kind.code:
+            yield from kinds(below)
 
 
 def rebuilt(status: int, untrusted_body: Any) -> YamoriError:
