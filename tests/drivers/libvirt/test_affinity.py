@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yamori.drivers.libvirt.affinity import HypervisorPins, affinities, bits_of, flags_of
+from yamori.drivers.libvirt.affinity import HypervisorPins, affinities, bits_of, flags_of, is_executing
 from yamori.drivers.libvirt.connection import start_event_loop
 from yamori.drivers.libvirt.subject import Subject, subject_of
 from yamori.model.errors import Invalid
@@ -50,6 +50,10 @@ def test_it_is_what_the_binding_says_as_well(link: Any, subject: Subject) -> Non
     HypervisorPins().pin(link, subject, frozenset({1}))
     cpus = link.getCPUMap(0)[0]
     assert [mask[:cpus] for mask in subject.handle.vcpuPinInfo()[:2]] == affinities(subject.handle, 2, cpus)
+
+
+def test_a_vm_that_runs_is_seen_to_execute(subject: Subject) -> None:
+    assert is_executing(subject.handle, subject.definition.vcpus)
 
 
 def test_a_cpu_that_is_not_there_is_invalid(link: Any, subject: Subject) -> None:

@@ -7,6 +7,7 @@ import libvirt
 import pytest
 
 from tests.drivers.libvirt.xenhost import XenConnection, XenDomain, XenLink, error, recorded
+from yamori.drivers.libvirt import xenmoves
 from yamori.drivers.libvirt.absence import Absences
 from yamori.drivers.libvirt.changes import LibvirtChanges
 from yamori.drivers.libvirt.families import family_of
@@ -50,7 +51,8 @@ class Host:
         self.connection: Any = XenConnection(self.link)
         self.family = dataclasses.replace(family_of(self.connection.settings), pins=Pinless())
         self.absences = Absences(self.connection.settings)
-        self.inventory = LibvirtInventory(self.connection, HostId("xen-a"), self.family)
+        self.leaving: set[VMId] = set()
+        self.inventory = LibvirtInventory(self.connection, HostId("xen-a"), self.family, self.leaving.__contains__)
         self.reader = LibvirtLimitsReader(self.connection, self.family, self.absences.given)
         self.changed: list[VMId] = []
         self.writer = LibvirtLimitsWriter(
@@ -289,3 +291,17 @@ async def test_a_vm_that_arrives_holds_memory_and_is_no_running_copy(host: Host)
     for domain in (host.pv, host.pvh, host.off):
         vm = await host.inventory.vm(VMId(domain.uuid))
         assert vm.state is wanted[vm.name]
+
+
+async def test_a_vm_in_the_last_moment_of_its_move_is_not_said_to_run_here(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = VMId(host.pvh.uuid)
+    executing = {"now": True}
+    monkeypatch.setattr(xenmoves, "is_executing", lambda _handle, _vcpus: executing["now"])
+    host.leaving.add(vm)
+    assert (await host.inventory.vm(vm)).state is PowerState.RUNNING
+    executing["now"] = False
+    assert (await host.inventory.vm(vm)).state is PowerState.UNKNOWN
+    states = {each.id: each.state for each in (await host.inventory.read()).vms}
+    assert (states[vm], states[VMId(host.pv.uuid)]) == (PowerState.UNKNOWN, PowerState.RUNNING)

@@ -45,13 +45,18 @@ class HypervisorPins:
 
 def affinities(handle: Any, vcpus: int, cpus: int) -> list[tuple[bool, ...]]:
     """For each vCPU the CPUs that it may run on. Raises libvirtError."""
-    vcpus, width = min(vcpus, _MOST_VCPUS), (cpus + 7) // 8
-    infos, maps = (_Placement * vcpus)(), (ctypes.c_ubyte * (vcpus * width))()
-    told = _function("virDomainGetVcpus")(_pointer(handle), infos, ctypes.c_int(vcpus), maps, ctypes.c_int(width))
-    if told < 0:
-        raise libvirt.libvirtError("virDomainGetVcpus() failed")
-    found = bytes(maps)
-    return [flags_of(found[i * width : (i + 1) * width], cpus) for i in range(min(told, vcpus))]
+    infos, found = _vcpus_of(handle, vcpus, cpus)
+    width = (cpus + 7) // 8
+    return [flags_of(found[i * width : (i + 1) * width], cpus) for i in range(len(infos))]
+
+
+def is_executing(handle: Any, vcpus: int) -> bool:
+    """Whether any vCPU is seen to run or to wait for an event. Raises libvirtError.
+
+    A domain that Xen has suspended has none, nor has one that merely waits for a CPU.
+    """
+    infos, _ = _vcpus_of(handle, vcpus, 8)
+    return any(info.state in (libvirt.VIR_VCPU_RUNNING, libvirt.VIR_VCPU_BLOCKED) for info in infos)
 
 
 def bits_of(mask: tuple[bool, ...]) -> bytes:
@@ -76,6 +81,15 @@ class _Placement(ctypes.Structure):
         ("cpu_time", ctypes.c_ulonglong),
         ("cpu", ctypes.c_int),
     )
+
+
+def _vcpus_of(handle: Any, vcpus: int, cpus: int) -> tuple[list[_Placement], bytes]:
+    vcpus, width = min(vcpus, _MOST_VCPUS), (cpus + 7) // 8
+    infos, maps = (_Placement * vcpus)(), (ctypes.c_ubyte * (vcpus * width))()
+    told = _function("virDomainGetVcpus")(_pointer(handle), infos, ctypes.c_int(vcpus), maps, ctypes.c_int(width))
+    if told < 0:
+        raise libvirt.libvirtError("virDomainGetVcpus() failed")
+    return list(infos)[: min(told, vcpus)], bytes(maps)
 
 
 def _cpus_of(link: Any) -> int:

@@ -49,6 +49,11 @@ class Moves:
         """What is noted on the VM: a VM that arrived here still bears the note of the move that brought it."""
         return clean(f"{self._connection.endpoint}: {key}", 200)
 
+    def under_way(self, vm: VMId) -> bool:
+        """Whether a move that this process knows is under way."""
+        move = self._moves.get(vm)
+        return move is not None and move.phase is MigrationPhase.RUNNING
+
     def get(self, vm: VMId) -> Move | None:
         """The last move that this process knows of."""
         return self._moves.get(vm)

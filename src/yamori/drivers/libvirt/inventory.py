@@ -1,6 +1,7 @@
 """Which VMs there are: names and states by few calls; definitions are read when they may have changed."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from yamori.drivers.libvirt.words import clean
 from yamori.model.errors import Invalid
 from yamori.model.host import Host
 from yamori.model.ids import HostId, VMId
-from yamori.model.vm import VM
+from yamori.model.vm import VM, PowerState
 
 _FRESH_SECONDS = 30.0
 """A definition that no event has touched is read again after this time: not every change has its event."""
@@ -30,10 +31,13 @@ class _Known:
 
 
 class LibvirtInventory:
-    """Hosts and VMs of one endpoint."""
+    """Hosts and VMs of one endpoint. ``leaving`` says whether a VM is being moved away."""
 
-    def __init__(self, connection: Connection, host: HostId, family: Family) -> None:
+    def __init__(
+        self, connection: Connection, host: HostId, family: Family, leaving: Callable[[VMId], bool]
+    ) -> None:
         self._connection = connection
+        self._leaving = leaving
         self._host = host
         self._family = family
         self._known: dict[VMId, _Known] = {}
@@ -111,10 +115,20 @@ class LibvirtInventory:
         own = found.labels if settings.metadata_labels else {}
         return found.vm(
             host=self._host,
-            state=domain.state,
+            state=self._certain(domain, found),
             persistent=known.persistent,
             labels=labels_for(found.id, found.name, own, settings.labels),
         )
+
+    def _certain(self, domain: Seen, found: Definition) -> PowerState:
+        """The state; of a VM in the last moments of its move nobody here knows where it runs."""
+        if domain.state is PowerState.RUNNING and self._leaving(domain.id):
+            try:
+                if self._family.moves.may_have_left(domain.handle, found.vcpus):
+                    return PowerState.UNKNOWN
+            except libvirt.libvirtError:
+                return PowerState.UNKNOWN
+        return domain.state
 
     def _bare(self, domain: Seen) -> VM:
         """A VM whose definition cannot be read is shown all the same: nobody hides behind odd XML."""

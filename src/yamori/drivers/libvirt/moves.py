@@ -102,6 +102,10 @@ class MoveWay(Protocol):
         """Whether an active domain is the receiving side of a move."""
         ...
 
+    def may_have_left(self, handle: Any, vcpus: int) -> bool:
+        """Whether a domain under a move, which libvirt calls running, may have stopped here for good."""
+        ...
+
 
 def note_key(handle: Any, key: str) -> None:
     """Note the key of a move on the VM, where a restarted process finds it."""

@@ -13,7 +13,7 @@ from yamori.drivers.libvirt.power import LibvirtPower
 from yamori.drivers.libvirt.probe import Probe
 from yamori.drivers.libvirt.settings import LibvirtSettings
 from yamori.drivers.libvirt.usage import LibvirtUsage
-from yamori.model.ids import EndpointName, HostId
+from yamori.model.ids import EndpointName, HostId, VMId
 from yamori.model.support import Support
 
 
@@ -24,7 +24,7 @@ class LibvirtSession:
         host = HostId(endpoint)
         absences, family = Absences(settings), family_of(settings)
         self._connection = Connection(endpoint, settings)
-        inventory = LibvirtInventory(self._connection, host, family)
+        inventory = LibvirtInventory(self._connection, host, family, self._is_leaving)
         changes = LibvirtChanges(self._connection, host, inventory.forget)
         self._probe = Probe(self._connection, family, absences)
         self._moves = Moves(self._connection, changes, family.moves)
@@ -47,6 +47,9 @@ class LibvirtSession:
             if may_act and not absences.why("migration.live")
             else None,
         )
+
+    def _is_leaving(self, vm: VMId) -> bool:
+        return self._moves.under_way(vm)
 
     @property
     def sensing(self) -> Sensing:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import libvirt
 
+from yamori.drivers.libvirt.affinity import is_executing
 from yamori.drivers.libvirt.listing import find, read_definition
 from yamori.drivers.libvirt.moves import UNDER_WAY, Request, check_storage, note_key
 from yamori.drivers.libvirt.settings import LibvirtSettings, dialect_of
@@ -102,6 +103,10 @@ class XenMoves:
     def is_arriving(self, handle: Any) -> bool:
         """Whether a domain that does not run is the receiving side of a move: it is paused, with a job."""
         return handle.jobStats().get("type") in UNDER_WAY and handle.state()[0] != libvirt.VIR_DOMAIN_RUNNING
+
+    def may_have_left(self, handle: Any, vcpus: int) -> bool:
+        """libvirt calls the VM running until its very last step, when it may run at the destination already."""
+        return not is_executing(handle, vcpus)
 
 
 def why_not_live(found: Definition) -> str | None:
