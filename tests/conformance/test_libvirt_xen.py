@@ -35,7 +35,7 @@ from yamori.testing.conformance.power import PowerContract
 from yamori.testing.conformance.support import SupportContract
 from yamori.testing.conformance.usage import UsageContract
 
-pytestmark = [pytest.mark.lab, pytest.mark.xen, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.lab, pytest.mark.xen, pytest.mark.full, pytest.mark.timeout(1200)]
 
 HOST, PV, PVH = "xen-a", "vm-x1", "vm-x2"
 PATIENT = {"timeouts": {"connect_s": 60, "read_s": 60, "act_s": 180}}

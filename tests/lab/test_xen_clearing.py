@@ -32,6 +32,7 @@ asyncio.run(main())
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.xen,
+    pytest.mark.full,
     pytest.mark.timeout(1200),
     pytest.mark.skipif(os.geteuid() != 0, reason="the real lab needs root"),
 ]

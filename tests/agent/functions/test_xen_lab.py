@@ -16,7 +16,7 @@ from yamori.lab.spec import LabSpec
 from yamori.lab.xen.host import XenHost
 from yamori.model.errors import YamoriError
 
-pytestmark = [pytest.mark.xen, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.xen, pytest.mark.full, pytest.mark.timeout(900)]
 PROGRAM = Path(__file__).with_name("xen_program.py")
 CAP, WEIGHT = "cpu_cap", "cpu_weight"
 VALUES = {
