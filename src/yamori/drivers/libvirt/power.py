@@ -68,9 +68,9 @@ class LibvirtPower:
                 raise Conflict(f"a VM that is {present} cannot {verb}", subject=vm)
             try:
                 act(handle)
-            except libvirt.libvirtError as error:
-                raced = error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID
-                if not raced or _state(handle) not in already:
+            except libvirt.libvirtError:
+                # Somebody else may have done it meanwhile; drivers have different words for that.
+                if not _is(handle, already):
                     raise
 
         await self._connection.call(
@@ -82,6 +82,13 @@ def _state(handle: Any) -> PowerState:
     """Off is off, whatever ended it; a crashed VM that still holds its memory is another matter."""
     code, reason = handle.state()[:2]
     return PowerState.STOPPED if code == libvirt.VIR_DOMAIN_SHUTOFF else state(code, reason)
+
+
+def _is(handle: Any, states: frozenset[PowerState]) -> bool:
+    try:
+        return _state(handle) in states
+    except libvirt.libvirtError:
+        return False
 
 
 def _cut(handle: Any) -> None:
