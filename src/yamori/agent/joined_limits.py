@@ -1,14 +1,13 @@
 """Limits of one VM, some kept by the hypervisor itself and some by the agent on its host."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from yamori.capabilities.acting.limits import LimitsWriter
 from yamori.capabilities.sensing.limits import LimitsReader
-from yamori.model.errors import Invalid, TimedOut, Unreachable, Unsupported
+from yamori.model.errors import TimedOut, Unreachable, Unsupported
 from yamori.model.ids import EndpointName, VMId
-from yamori.model.limits import LimitKind, Limits
+from yamori.model.limits import LimitKind, Limits, check_sense
 
 _AWAY = (Unreachable, TimedOut)
 
@@ -75,11 +74,7 @@ class JoinedLimitsWriter:
 
         A kind that both can keep goes to the hypervisor while the agent is away: letting go must not wait.
         """
-        for kind, value in limits.items():
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise Invalid(f"{kind} must be a finite number above 0, not {value}", subject=vm)
-        if lapse_s is not None and not (math.isfinite(lapse_s) and lapse_s > 0):
-            raise Invalid(f"a lapse must be a finite number of seconds above 0, not {lapse_s}", subject=vm)
+        check_sense(limits, lapse_s, subject=vm)
         agents = {kind: value for kind, value in limits.items() if self._routes.by_agent(kind)}
         rest = {kind: value for kind, value in limits.items() if kind not in agents}
         if rest:

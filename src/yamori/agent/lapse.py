@@ -16,7 +16,7 @@ from yamori.capabilities.acting.limits import LimitsWriter
 from yamori.capabilities.sensing.limits import LimitsReader
 from yamori.model.errors import Conflict, Invalid, NotFound, Refused, Rejected, Tampered, YamoriError
 from yamori.model.ids import VMId
-from yamori.model.limits import LimitKind, Limits, allowance
+from yamori.model.limits import LimitKind, Limits, allowance, check_sense
 
 _log = logging.getLogger(__name__)
 
@@ -136,11 +136,9 @@ class LapsingLimits:
         self, vm: VMId, limits: Mapping[LimitKind, float | None], *, lapse_s: float | None = None
     ) -> None:
         """Set the named limits of a running VM; with ``lapse_s`` they go back by themselves."""
-        if lapse_s is not None and not 0 < lapse_s <= LONGEST_LAPSE_S:
-            raise Invalid(f"a lapse of {lapse_s} s makes no sense", subject=vm)
-        for kind, value in limits.items():
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise Invalid(f"{kind} of {value} makes no sense", subject=vm)
+        check_sense(limits, lapse_s, subject=vm)
+        if lapse_s is not None and lapse_s > LONGEST_LAPSE_S:
+            raise Invalid(f"a lapse can be at most {LONGEST_LAPSE_S:.0f} s, not {lapse_s}", subject=vm)
         async with _Turn(self._turns, vm):
             if lapse_s is not None:
                 await self._set_for(vm, limits, lapse_s)

@@ -1,10 +1,12 @@
 """What may be limited for one VM, and in which unit."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from yamori.model.amounts import amount
+from yamori.model.errors import Invalid
 
 
 class LimitKind(StrEnum):
@@ -55,3 +57,12 @@ class Limits:
     values: Mapping[LimitKind, float | None] = field(default_factory=dict)
     unknown: Mapping[LimitKind, str] = field(default_factory=dict)
     pinning: frozenset[int] | None = None
+
+
+def check_sense(limits: Mapping[LimitKind, float | None], lapse_s: float | None, *, subject: str) -> None:
+    """Refuse what makes no sense anywhere: a limit or a lapse that is not finite and above 0. Raises Invalid."""
+    for kind, value in limits.items():
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise Invalid(f"{kind} must be a finite number above 0, not {value}", subject=subject)
+    if lapse_s is not None and not (math.isfinite(lapse_s) and lapse_s > 0):
+        raise Invalid(f"a lapse must be a finite number of seconds above 0, not {lapse_s}", subject=subject)

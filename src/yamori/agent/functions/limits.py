@@ -1,16 +1,15 @@
 """All limits that the agent keeps on its host, from several sources: checked together before the first change."""
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
 
 from yamori.agent.functions.bounds import Bounds
 from yamori.capabilities.sensing.inventory import Inventory
-from yamori.model.errors import Conflict, Invalid, Unreachable, Unsupported, YamoriError
+from yamori.model.errors import Conflict, Unreachable, Unsupported, YamoriError
 from yamori.model.ids import VMId
-from yamori.model.limits import LimitKind, Limits
+from yamori.model.limits import LimitKind, Limits, check_sense
 from yamori.model.support import Cell, Level
 from yamori.model.vm import VM, PowerState
 
@@ -68,9 +67,7 @@ class HostLimits:
         self, vm: VMId, limits: Mapping[LimitKind, float | None], *, lapse_s: float | None = None
     ) -> None:
         """Set the named limits of a running VM; lapses are kept by LapsingLimits over this."""
-        for kind, value in limits.items():
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise Invalid(f"{kind} of {value} makes no sense", subject=vm)
+        check_sense(limits, lapse_s, subject=vm)
         if not self._cells:
             await self.cells()
         for kind in limits:

@@ -1,6 +1,5 @@
 """Bounds on what a VM may use: read from the hypervisor each time, set live, never in the stored definition."""
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,9 +12,9 @@ from yamori.drivers.libvirt.failure import text_of
 from yamori.drivers.libvirt.families import Family
 from yamori.drivers.libvirt.subject import Subject, running, subject_of
 from yamori.drivers.libvirt.throttle import Disks, Nics
-from yamori.model.errors import Invalid, Unsupported, YamoriError
+from yamori.model.errors import Unsupported, YamoriError
 from yamori.model.ids import VMId
-from yamori.model.limits import LimitKind, Limits
+from yamori.model.limits import LimitKind, Limits, check_sense
 
 _TC = re.compile(r"\btc (qdisc|class|filter|action)\b")
 _NET = (LimitKind.NET_IN, LimitKind.NET_OUT)
@@ -96,10 +95,8 @@ class LibvirtLimitsWriter:
         self, vm: VMId, limits: Mapping[LimitKind, float | None], *, lapse_s: float | None = None
     ) -> None:
         """Set the named limits of a running VM. Nothing here ends by itself: ``lapse_s`` is only looked at."""
-        if lapse_s is not None and not (math.isfinite(lapse_s) and lapse_s > 0):
-            raise Invalid(f"a lapse must be a finite number of seconds above 0, not {lapse_s}", subject=vm)
-        for kind, value in limits.items():
-            _check(kind, value)
+        check_sense(limits, lapse_s, subject=vm)
+        for kind in limits:
             absent = self._absent(f"limits.{kind}")
             if absent is not None:
                 raise Unsupported(f"limits.{kind}", absent, subject=vm)
@@ -162,11 +159,6 @@ class LibvirtLimitsWriter:
                 raise Unsupported(f"limits.{next(iter(asked))}", why, subject=subject.id) from error
 
         return [shape]
-
-
-def _check(kind: LimitKind, value: float | None) -> None:
-    if value is not None and not (math.isfinite(value) and value > 0):
-        raise Invalid(f"{kind} of {value} makes no sense")
 
 
 def _disks(subject: Subject, limits: Mapping[LimitKind, float | None]) -> list[Callable[[], None]]:

@@ -1,13 +1,12 @@
 """Limits of one VM: set live, read back from the world each time."""
 
-import math
 from collections.abc import Mapping
 
 from yamori.drivers.simulator.columns import NO_LIMIT, State
 from yamori.drivers.simulator.connection import Connection
 from yamori.model.errors import Conflict, Invalid, Unsupported
 from yamori.model.ids import VMId
-from yamori.model.limits import LimitKind, Limits
+from yamori.model.limits import LimitKind, Limits, check_sense
 
 
 class SimulatorLimitsReader:
@@ -45,8 +44,7 @@ class SimulatorLimitsWriter:
         """Set the named limits of a running VM: all of them or none."""
         async with self._connection.door("limits.set", vm):
             row = self._connection.row(vm)
-            if lapse_s is not None and not (math.isfinite(lapse_s) and lapse_s > 0):
-                raise Invalid(f"a lapse must be a finite number of seconds above 0, not {lapse_s}", subject=vm)
+            check_sense(limits, lapse_s, subject=vm)
             for kind, value in limits.items():
                 self._need(f"limits.{kind}", vm)
                 self._check(kind, value, row, vm)
@@ -72,12 +70,8 @@ class SimulatorLimitsWriter:
             raise Unsupported(feature, self._connection.without[feature], subject=vm)
 
     def _check(self, kind: LimitKind, value: float | None, row: int, vm: VMId) -> None:
-        if value is None:
-            return
-        if not math.isfinite(value) or value <= 0:
-            raise Invalid(f"{kind} must be a finite number above 0, not {value}", subject=vm)
         largest = float(self._connection.world.columns.memory_max[row])
-        if kind is LimitKind.MEMORY and value > largest:
+        if kind is LimitKind.MEMORY and value is not None and value > largest:
             raise Invalid(f"the VM's memory can be at most {largest:.0f} bytes", subject=vm)
 
     def _must_execute(self, row: int, vm: VMId) -> None:

@@ -1,7 +1,6 @@
 """Bounds on what a VM may use: read from the server each time, set in one reconfiguration, all or nothing."""
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
@@ -18,7 +17,7 @@ from yamori.drivers.vsphere.tasks import carry_out, raise_for
 from yamori.drivers.vsphere.translate import DEVICES, MIB, devices, is_template, state_of
 from yamori.model.errors import Conflict, Invalid, NotFound, Unsupported, YamoriError
 from yamori.model.ids import VMId
-from yamori.model.limits import LimitKind, Limits
+from yamori.model.limits import LimitKind, Limits, check_sense
 from yamori.model.vm import PowerState
 
 NO_BANDWIDTH = "vSphere limits a disk's operations, not its bytes"
@@ -116,12 +115,9 @@ class VSphereLimitsWriter:
         self, vm: VMId, limits: Mapping[LimitKind, float | None], *, lapse_s: float | None = None
     ) -> None:
         """Set the named limits of a running VM. They stay until somebody lifts them: a lapse is not kept here."""
-        for kind, value in limits.items():
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise Invalid(f"{kind} of {value} makes no sense")
+        check_sense(limits, lapse_s, subject=vm)
+        for kind in limits:
             self._need(f"limits.{kind}", vm)
-        if lapse_s is not None and not lapse_s > 0:
-            raise Invalid(f"a lapse of {lapse_s} s makes no sense")
         await self._reconfigure(vm, lambda subject: spec_for(subject, limits))
 
     async def pin(self, vm: VMId, cpus: frozenset[int] | None) -> None:
