@@ -27,6 +27,7 @@ from yamori.model.actions import Release, Throttle
 from yamori.model.ids import EndpointName, VMId
 from yamori.model.limits import LimitKind
 from yamori.model.run import RunState
+from yamori.model.vm import PowerState
 from yamori.workflow.clock import SystemClock
 
 pytestmark = [pytest.mark.lab, pytest.mark.xen, pytest.mark.full, pytest.mark.timeout(2400)]
@@ -144,10 +145,16 @@ async def test_a_mixed_fleet_under_faults_loses_nothing_and_acts_once(
 
 
 async def _hold_one_everywhere(facade: Facade, lab: Lab) -> list[VMId]:
-    """Have an operator throttle a VM of each family for a time that outlasts the test."""
+    """Have an operator throttle a VM of each family for a time that outlasts the test. Gold is never throttled."""
     chosen: list[VMId] = []
     for endpoint in (KVM, XEN, VCENTER):
-        view = next(v for v in facade.vms() if v.endpoint == endpoint and v.vm.state.value == "running")
+        view = next(
+            v
+            for v in facade.vms()
+            if v.endpoint == endpoint
+            and v.vm.state is PowerState.RUNNING
+            and v.vm.labels.get("sla") in ("bronze", "silver", None)
+        )
         await _done(facade, Throttle(vm=view.vm.id, limits={LimitKind.CPU_CAP: CAP}, expires_after_s=HOLD_S))
         read = await facade.limits(view.vm.id)
         assert read.values[LimitKind.CPU_CAP] == pytest.approx(CAP, rel=0.05), endpoint
