@@ -50,7 +50,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migrate:
-    """Move a running VM to another host of the same family, encrypted. ``to`` None: control chooses."""
+    """Move a running VM to another host of the same family, encrypted. ``to`` None: control chooses.
+
+    ``stopping`` allows that it stands still while it is sent; a VM that can move live does so all the same.
+    """
 
     verb: ClassVar[str] = "migrate"
     effects: ClassVar[frozenset[Effect]] = frozenset({Effect.REVERSIBLE, Effect.DISRUPTIVE})
@@ -59,6 +62,7 @@ class Migrate:
 
     vm: VMId
     to: HostId | None = None
+    stopping: bool = False
 
 
 Action = Throttle | Release | Migrate

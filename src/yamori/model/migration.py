@@ -28,6 +28,19 @@ class Landing:
     tls_name: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """How a move would go, told before it is begun.
+
+    ``live`` False: the VM stands still while it is sent. ``downtime_s`` is how long it stands still, an estimate
+    in seconds, None where nobody can tell. ``why``: why it is not live, or what the estimate comes from.
+    """
+
+    live: bool
+    downtime_s: float | None
+    why: str = ""
+
+
 class MigrationPhase(StrEnum):
     """Where a migration stands."""
 

@@ -43,6 +43,8 @@ FEATURES: tuple[str, ...] = (
     "migration.live",
     "migration.encrypted",
     "migration.copied_storage",
+    "migration.cancel",
+    "migration.bandwidth",
 )
 """Rows of the matrix: a capability's word, then its part. The closed set of what can be asked."""
 

@@ -37,6 +37,7 @@ class FakeDomain:
             <metadata>{mark if move_key else ""}</metadata><devices>{disks}</devices></domain>"""
         self._job = job or {"type": libvirt.VIR_DOMAIN_JOB_NONE}
         self.noted: list[str] = []
+        self.aim_ms: int | None = 300
 
     def XMLDesc(self, _flags: int) -> str:
         return self._xml
@@ -52,6 +53,11 @@ class FakeDomain:
 
     def isPersistent(self) -> int:
         return 1
+
+    def migrateGetMaxDowntime(self) -> int:
+        if self.aim_ms is None:
+            raise libvirt.libvirtError("domain is not running")
+        return self.aim_ms
 
     def setMetadata(self, _kind: int, xml: str, *_more: object) -> None:
         self.noted.append(xml)
@@ -73,7 +79,7 @@ CD = "<disk type='file' device='cdrom'><target dev='sda'/><readonly/></disk>"
 
 
 def _prepare(domain: FakeDomain, storage: StorageMode, **more: Any) -> Any:
-    asked = {"bandwidth_bytes_s": None, "key": "k", "landing": LANDING} | more
+    asked = {"bandwidth_bytes_s": None, "key": "k", "stopping": False, "landing": LANDING} | more
     landing = asked.pop("landing")
     way = QemuMoves(LibvirtSettings(uri="qemu:///system", shared_paths=("/nfs",)))
     return way.prepare(FakeLink(domain), VM_ID, landing, storage=storage, **asked)
@@ -137,6 +143,21 @@ def test_a_move_under_way_is_found_by_its_key_and_another_one_is_a_conflict() ->
     with pytest.raises(Conflict):
         _prepare(FakeDomain(SHARED, job=backup, move_key="run-7"), StorageMode.SHARED, key="run-7")
     assert domain.noted == []
+
+
+def test_a_move_is_forecast_to_be_live_with_the_pause_that_qemu_aims_at() -> None:
+    domain = FakeDomain(SHARED)
+    way = QemuMoves(LibvirtSettings(uri="qemu:///system"))
+    forecast = way.forecast(FakeLink(domain), VM_ID, bandwidth_bytes_s=None)
+    assert (forecast.live, forecast.downtime_s) == (True, 0.3)
+    domain.aim_ms = None
+    forecast = way.forecast(FakeLink(domain), VM_ID, bandwidth_bytes_s=None)
+    assert (forecast.live, forecast.downtime_s) == (True, None), "what is not told is not known"
+    assert domain.noted == []
+
+
+def test_leave_to_stop_a_vm_changes_nothing_where_it_moves_live() -> None:
+    assert _prepare(FakeDomain(SHARED), StorageMode.SHARED, stopping=True).flags & libvirt.VIR_MIGRATE_LIVE
 
 
 async def _landing(there: Session, vm: VMId) -> Landing:

@@ -37,7 +37,8 @@ def guest() -> XenDomain:
 
 def _prepare(domain: XenDomain, landing: Landing = LANDING, **more: Any) -> Any:
     way = XenMoves(LibvirtSettings(uri="xen+tls://xen-a/system", **SHARED))
-    asked = {"storage": StorageMode.SHARED, "bandwidth_bytes_s": None, "key": "xen-a: k"} | more
+    asked = {"storage": StorageMode.SHARED, "bandwidth_bytes_s": None, "key": "xen-a: k", "stopping": False}
+    asked |= more
     return way.prepare(XenLink(domain), VMId(domain.uuid), landing, **asked)
 
 
@@ -79,9 +80,42 @@ def test_a_landing_in_plaintext_is_refused_before_anything_is_noted(guest: XenDo
 
 def test_a_paravirtual_guest_is_refused_with_how_long_it_would_stand_still() -> None:
     guest = XenDomain(recorded("pv"))
-    with pytest.raises(Unsupported, match=r"112 MiB .* about 1 s"):
+    with pytest.raises(Unsupported, match=r"112 MiB .* about 1 s at 100 MB/s") as refused:
         _prepare(guest)
+    assert refused.value.capability == "migration.live"
     assert guest.done == []
+
+
+def test_a_paravirtual_guest_that_may_stand_still_moves_but_not_live() -> None:
+    guest = XenDomain(recorded("pv"))
+    request = _prepare(guest, stopping=True)
+    assert not request.flags & libvirt.VIR_MIGRATE_LIVE
+    assert request.flags & libvirt.VIR_MIGRATE_PEER2PEER
+    assert request.parameters == {"migrate_uri": "tcp://127.0.9.2:49401"}, "its memory takes the same way"
+    assert [verb for verb, _ in guest.done] == ["metadata"]
+
+
+def test_leave_to_stop_a_guest_changes_nothing_where_it_moves_live(guest: XenDomain) -> None:
+    assert _prepare(guest, stopping=True).flags & libvirt.VIR_MIGRATE_LIVE
+
+
+@pytest.mark.parametrize(("bandwidth", "seconds"), [(None, 1.174), (1 << 20, 112.0)])
+def test_how_long_a_paravirtual_guest_stands_still_follows_from_its_memory(
+    bandwidth: int | None, seconds: float
+) -> None:
+    guest = XenDomain(recorded("pv"))
+    way = XenMoves(LibvirtSettings(uri="xen+tls://xen-a/system", **SHARED))
+    forecast = way.forecast(XenLink(guest), VMId(guest.uuid), bandwidth_bytes_s=bandwidth)
+    assert forecast.live is False
+    assert forecast.downtime_s == pytest.approx(seconds, rel=1e-3)
+    assert "shadow paging" in forecast.why
+    assert guest.done == []
+
+
+def test_a_pvh_guest_is_forecast_to_move_live_and_nobody_tells_its_pause(guest: XenDomain) -> None:
+    way = XenMoves(LibvirtSettings(uri="xen+tls://xen-a/system", **SHARED))
+    forecast = way.forecast(XenLink(guest), VMId(guest.uuid), bandwidth_bytes_s=None)
+    assert (forecast.live, forecast.downtime_s) == (True, None)
 
 
 def test_disks_that_are_not_known_to_be_shared_keep_a_vm_here(guest: XenDomain) -> None:
@@ -94,13 +128,33 @@ def test_disks_that_are_not_known_to_be_shared_keep_a_vm_here(guest: XenDomain) 
             storage=StorageMode.SHARED,
             bandwidth_bytes_s=None,
             key="k",
+            stopping=False,
         )
     assert guest.done == []
 
 
-def test_what_the_driver_cannot_do_to_a_move_is_refused_with_the_reason(guest: XenDomain) -> None:
-    with pytest.raises(Unsupported, match="passage"):
-        _prepare(guest, bandwidth_bytes_s=1 << 20)
+async def test_a_bandwidth_that_cannot_be_kept_is_refused_and_nothing_is_noted(guest: XenDomain) -> None:
+    source = Source(guest)
+    with pytest.raises(Unsupported, match="passage") as refused:
+        await source.start(bandwidth_bytes_s=1 << 20)
+    assert refused.value.capability == "migration.bandwidth"
+    assert guest.done == []
+
+
+async def test_a_forecast_takes_the_bandwidth_that_somebody_else_will_keep(guest: XenDomain) -> None:
+    pv = XenDomain(recorded("pv"))
+    watch, vm = Source(pv).watch, VMId(pv.uuid)
+    forecast = await watch.forecast(vm, LANDING, storage=StorageMode.SHARED, bandwidth_bytes_s=1 << 20)
+    assert forecast.downtime_s == pytest.approx(112.0)
+    with pytest.raises(Invalid):
+        await watch.forecast(vm, LANDING, storage=StorageMode.SHARED, bandwidth_bytes_s=0)
+    elsewhere = replace(LANDING, family="qemu")
+    with pytest.raises(Invalid):
+        await watch.forecast(vm, elsewhere, storage=StorageMode.SHARED, bandwidth_bytes_s=None)
+    assert pv.done == []
+
+
+def test_a_guest_that_cannot_answer_is_not_moved(guest: XenDomain) -> None:
     guest.now = (libvirt.VIR_DOMAIN_PAUSED, 1)
     with pytest.raises(Conflict, match="answer"):
         _prepare(guest)
@@ -135,7 +189,8 @@ def test_without_a_passage_there_are_no_moves() -> None:
         assert "plaintext" in (absences.why("migration.encrypted") or "")
     absences = Absences(LibvirtSettings(uri="xen+tls://xen-a/system", migrate_to={"passage": "127.0.9.1"}))
     assert absences.why("migration.live") is None
-    assert "same ones" in (absences.why("migration.copied_storage") or "")
+    for row, word in {"copied_storage": "same ones", "cancel": "cannot stop", "bandwidth": "cannot bound"}.items():
+        assert word in (absences.why(f"migration.{row}") or "")
 
 
 class Source:
@@ -149,13 +204,12 @@ class Source:
         way = family_of(connection.settings).moves
         moves = Moves(connection, LibvirtChanges(connection, HostId("xen-a"), lambda _vm: None), way)
         self.migration = LibvirtMigration(connection, HostId("xen-a"), way, moves, Absences(connection.settings))
-        self.watch = LibvirtMigrationWatch(moves)
+        self.watch = LibvirtMigrationWatch(connection, HostId("xen-a"), way, moves)
         self.vm = VMId(guest.uuid)
 
-    async def start(self) -> None:
-        await self.migration.start(
-            self.vm, LANDING, storage=StorageMode.SHARED, bandwidth_bytes_s=None, key="run-1"
-        )
+    async def start(self, **more: Any) -> None:
+        asked = {"storage": StorageMode.SHARED, "bandwidth_bytes_s": None, "key": "run-1"} | more
+        await self.migration.start(self.vm, LANDING, **asked)
 
 
 async def test_a_move_that_ends_well_has_moved_the_vm_encrypted(guest: XenDomain) -> None:
@@ -191,10 +245,12 @@ async def test_a_move_under_way_cannot_be_stopped_and_is_not_said_to_be(guest: X
 
     connection.call_unlimited = slow
     await source.start()
-    with pytest.raises(Unsupported, match="passage"):
+    with pytest.raises(Unsupported, match="passage") as refused:
         await source.migration.cancel(source.vm)
+    assert refused.value.capability == "migration.cancel"
     status = await source.watch.status(source.vm)
     assert status is not None
     assert status.phase is MigrationPhase.RUNNING
     release.set()
     assert (await source.migration.wait(source.vm)).phase is MigrationPhase.SUCCEEDED
+    await source.migration.cancel(source.vm)

@@ -15,10 +15,19 @@ class LeavesTwoCopies(Layer):
     """The source goes on showing the VM as running after it was moved."""
 
     async def start(
-        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None, key: str
+        self,
+        vm: VMId,
+        landing: Landing,
+        *,
+        storage: StorageMode,
+        bandwidth_bytes_s: int | None,
+        key: str,
+        **more: Any,
     ) -> None:
         ghost = await self.session.healthy.sensing.inventory.vm(vm)
-        await self.healthy.start(vm, landing, storage=storage, bandwidth_bytes_s=bandwidth_bytes_s, key=key)
+        await self.healthy.start(
+            vm, landing, storage=storage, bandwidth_bytes_s=bandwidth_bytes_s, key=key, **more
+        )
         self.session.sense(inventory=_Ghost(self.session, self.session.healthy.sensing.inventory, ghost))
 
 
@@ -54,11 +63,20 @@ class IgnoresTheKey(Layer):
     number = 0
 
     async def start(
-        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None, key: str
+        self,
+        vm: VMId,
+        landing: Landing,
+        *,
+        storage: StorageMode,
+        bandwidth_bytes_s: int | None,
+        key: str,
+        **more: Any,
     ) -> None:
         self.number += 1
         key = f"{key}-{self.number}"
-        await self.healthy.start(vm, landing, storage=storage, bandwidth_bytes_s=bandwidth_bytes_s, key=key)
+        await self.healthy.start(
+            vm, landing, storage=storage, bandwidth_bytes_s=bandwidth_bytes_s, key=key, **more
+        )
 
 
 class MovesInPlaintext(Layer):
@@ -73,10 +91,19 @@ class RemembersOnlyItsOwnMoves(Layer):
 
 class LandsWithStrangers(Layer):
     async def start(
-        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None, key: str
+        self,
+        vm: VMId,
+        landing: Landing,
+        *,
+        storage: StorageMode,
+        bandwidth_bytes_s: int | None,
+        key: str,
+        **more: Any,
     ) -> None:
         landing = dataclasses.replace(landing, family="simulator")
-        await self.healthy.start(vm, landing, storage=storage, bandwidth_bytes_s=bandwidth_bytes_s, key=key)
+        await self.healthy.start(
+            vm, landing, storage=storage, bandwidth_bytes_s=bandwidth_bytes_s, key=key, **more
+        )
 
 
 class FailsInsteadOfConflict(Layer):

@@ -8,7 +8,8 @@ from yamori.drivers.libvirt.settings import LibvirtSettings
 from yamori.model.support import FEATURES
 
 _READ_ONLY = "the connection is read-only"
-_MOVES = ("migration.live", "migration.encrypted", "migration.copied_storage")
+MOVES = tuple(feature for feature in FEATURES if feature.startswith("migration."))
+"""All that there is only where VMs can move."""
 _NO_ADDRESS = "other hosts cannot reach this one: migrate_to.uri is not set"
 _NO_EXPIRY = "libvirt holds a limit until somebody lifts it: the host agent ends those that it sets"
 _ACTING = ("power", "limits.", "migration.")
@@ -46,10 +47,10 @@ class Absences:
 def _of_moves(settings: LibvirtSettings) -> dict[str, str]:
     given = settings.migrate_to
     if given is not None and settings.dialect.needs_passage and given.passage is None:
-        return dict.fromkeys(_MOVES, settings.dialect.no_landing)
+        return dict.fromkeys(MOVES, settings.dialect.no_landing)
     if not settings.dialect.moves or (given is not None and (given.uri is not None or not settings.same_machine)):
         return {}
-    return dict.fromkeys(_MOVES, settings.dialect.no_landing if given is None else _NO_ADDRESS)
+    return dict.fromkeys(MOVES, settings.dialect.no_landing if given is None else _NO_ADDRESS)
 
 
 def _of_shaping(settings: LibvirtSettings) -> dict[str, str]:

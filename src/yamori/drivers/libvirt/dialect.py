@@ -64,12 +64,16 @@ TEST = Dialect(
         "migration.live": _NO_MOVES,
         "migration.encrypted": _NO_MOVES,
         "migration.copied_storage": _NO_MOVES,
+        "migration.cancel": _NO_MOVES,
+        "migration.bandwidth": _NO_MOVES,
     },
 )
 
 _NOT_COUNTED = "libvirt's Xen driver counts nothing in bulk: Yamori's host agent does"
 _NOT_LIMITED = "libvirt's Xen driver has no such limit: Yamori's host agent sets it in Dom0"
 _NOT_COPIED = "libvirt's Xen driver copies no disks: both hosts must reach the same ones"
+_NOT_STOPPED = "libvirt's Xen driver cannot stop a move that has begun: breaking the passage off on the host does"
+_NOT_BOUNDED = "libvirt's Xen driver cannot bound one move: the passage's settings bound all that goes through it"
 
 XEN = Dialect(
     family="xen",
@@ -80,7 +84,7 @@ XEN = Dialect(
     version_parts=2,
     least_memory_bytes=32 << 20,
     needs_passage=True,
-    moves_note="PVH and HVM guests: a paravirtual one would stand still while it moves, and is refused",
+    moves_note="PVH and HVM guests: a paravirtual one stands still while it is sent, and moves if that is allowed",
     no_landing="not set up: Xen sends memory in plaintext, so migrate_to.passage must name the way for it",
     absent={
         "usage": _NOT_COUNTED,
@@ -93,6 +97,8 @@ XEN = Dialect(
         "limits.net_in": _NOT_LIMITED,
         "limits.net_out": _NOT_LIMITED,
         "migration.copied_storage": _NOT_COPIED,
+        "migration.cancel": _NOT_STOPPED,
+        "migration.bandwidth": _NOT_BOUNDED,
     },
 )
 

@@ -21,7 +21,6 @@ from yamori.model.errors import (
     Rejected,
     TimedOut,
     Unreachable,
-    Unsupported,
     YamoriError,
 )
 from yamori.model.ids import VMId
@@ -107,10 +106,7 @@ class Moves:
                 move.progress = progress_of(job) or move.progress
 
     async def stop(self, move: Move) -> None:
-        """Abort until the move has ended, one way or the other. Raises TimedOut, Unsupported."""
-        why_not = self._way.why_no_stop()
-        if why_not is not None and move.phase is MigrationPhase.RUNNING:
-            raise Unsupported("migration.live", why_not, subject=move.vm)
+        """Abort until the move has ended, one way or the other. Raises TimedOut."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._connection.settings.timeouts.act_s
         while move.phase is MigrationPhase.RUNNING:

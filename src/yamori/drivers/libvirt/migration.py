@@ -1,4 +1,4 @@
-"""Live moves, encrypted always: libvirt moves the VM from daemon to daemon, this file starts, follows, stops it.
+"""Moves, encrypted always: libvirt moves the VM from daemon to daemon, this file starts, follows, stops it.
 
 Who runs when something breaks is libvirt's decision; docs/decisions/0006-libvirt-driver.md says what it decides.
 """
@@ -23,16 +23,31 @@ from yamori.model.errors import (
     Unsupported,
 )
 from yamori.model.ids import HostId, VMId
-from yamori.model.migration import Landing, MigrationPhase, MigrationStatus, StorageMode
+from yamori.model.migration import Forecast, Landing, MigrationPhase, MigrationStatus, StorageMode
 
-_COPIED = "migration.copied_storage"
+_COPIED, _CANCEL, _BANDWIDTH = "migration.copied_storage", "migration.cancel", "migration.bandwidth"
 
 
 class LibvirtMigrationWatch:
-    """Where moves away from here stand."""
+    """How moves away from here would go, and where they stand."""
 
-    def __init__(self, moves: Moves) -> None:
+    def __init__(self, connection: Connection, host: HostId, way: MoveWay, moves: Moves) -> None:
+        self._connection = connection
+        self._host = host
+        self._way = way
         self._moves = moves
+
+    async def forecast(
+        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None
+    ) -> Forecast:
+        """As source: say how the VM would move there."""
+        del storage  # disks are copied while the VM runs, wherever they can be copied
+        check_landing(self._connection, self._host, vm, landing, bandwidth_bytes_s)
+        return await self._connection.call(
+            lambda link: self._way.forecast(link, vm, bandwidth_bytes_s=bandwidth_bytes_s),
+            capability="migration",
+            subject=vm,
+        )
 
     async def status(self, vm: VMId) -> MigrationStatus | None:
         """Return where the last move stands that this process knows, or one that the hypervisor has under way."""
@@ -76,7 +91,14 @@ class LibvirtMigration:
         )
 
     async def start(
-        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None, key: str
+        self,
+        vm: VMId,
+        landing: Landing,
+        *,
+        storage: StorageMode,
+        bandwidth_bytes_s: int | None,
+        key: str,
+        stopping: bool = False,
     ) -> None:
         """As source: begin the move and return once libvirt has it under way; what fails before that is raised."""
         lock = self._starting.setdefault(vm, asyncio.Lock())
@@ -85,12 +107,19 @@ class LibvirtMigration:
             known = self._moves.get(vm)
             if known is not None and known.key == note:
                 return
-            self._check(vm, landing, storage, bandwidth_bytes_s)
+            check_landing(self._connection, self._host, vm, landing, bandwidth_bytes_s)
+            self._check(vm, storage, bandwidth_bytes_s)
             if known is not None and known.phase is MigrationPhase.RUNNING:
                 raise Conflict("the VM is being moved already", subject=vm)
             request = await self._connection.call(
                 lambda link: self._way.prepare(
-                    link, vm, landing, storage=storage, bandwidth_bytes_s=bandwidth_bytes_s, key=note
+                    link,
+                    vm,
+                    landing,
+                    storage=storage,
+                    bandwidth_bytes_s=bandwidth_bytes_s,
+                    key=note,
+                    stopping=stopping,
                 ),
                 capability="migration",
                 subject=vm,
@@ -119,19 +148,30 @@ class LibvirtMigration:
         if move is None:
             await self._connection.call(lambda link: find(link, vm).name(), capability="migration", subject=vm)
             return
+        absent = self._absences.why(_CANCEL)
+        if absent is not None and move.phase is MigrationPhase.RUNNING:
+            raise Unsupported(_CANCEL, absent, subject=vm)
         await self._moves.stop(move)
 
-    def _check(self, vm: VMId, landing: Landing, storage: StorageMode, bandwidth_bytes_s: int | None) -> None:
-        family = self._connection.settings.dialect.family
-        if landing.family != family:
-            raise Invalid(f"a VM of family {family} cannot land at {landing.family}", subject=vm)
-        if landing.host == self._host or landing.uri == self._connection.settings.landing_uri:
-            raise Invalid("the VM is on that host already", subject=vm)
-        if bandwidth_bytes_s is not None and bandwidth_bytes_s <= 0:
-            raise Invalid("the bandwidth must be above 0 B/s", subject=vm)
-        absent = self._absences.why(_COPIED)
-        if storage is StorageMode.COPIED and absent is not None:
-            raise Unsupported(_COPIED, absent, subject=vm)
+    def _check(self, vm: VMId, storage: StorageMode, bandwidth_bytes_s: int | None) -> None:
+        asked = {_COPIED: storage is StorageMode.COPIED, _BANDWIDTH: bandwidth_bytes_s is not None}
+        for feature, wanted in asked.items():
+            absent = self._absences.why(feature)
+            if wanted and absent is not None:
+                raise Unsupported(feature, absent, subject=vm)
+
+
+def check_landing(
+    connection: Connection, host: HostId, vm: VMId, landing: Landing, bandwidth_bytes_s: int | None
+) -> None:
+    """Raise Invalid where a VM of this host cannot land, and for a bandwidth without sense."""
+    family = connection.settings.dialect.family
+    if landing.family != family:
+        raise Invalid(f"a VM of family {family} cannot land at {landing.family}", subject=vm)
+    if landing.host == host or landing.uri == connection.settings.landing_uri:
+        raise Invalid("the VM is on that host already", subject=vm)
+    if bandwidth_bytes_s is not None and bandwidth_bytes_s <= 0:
+        raise Invalid("the bandwidth must be above 0 B/s", subject=vm)
 
 
 def _is_here(link: Any, vm: VMId, way: MoveWay) -> bool:

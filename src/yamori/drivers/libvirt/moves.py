@@ -15,7 +15,7 @@ from yamori.drivers.libvirt.listing import find
 from yamori.drivers.libvirt.translate import MOVE_NAMESPACE, Definition, DiskDefinition
 from yamori.model.errors import Invalid, YamoriError
 from yamori.model.ids import VMId
-from yamori.model.migration import Landing, MigrationPhase, MigrationStatus, StorageMode
+from yamori.model.migration import Forecast, Landing, MigrationPhase, MigrationStatus, StorageMode
 
 UNDER_WAY = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
 
@@ -70,12 +70,12 @@ class Move:
 class MoveWay(Protocol):
     """How one family's VMs leave a host and land on one. Runs in a worker thread; may raise libvirtError."""
 
-    def why_no_stop(self) -> str | None:
-        """Say why a move that has begun cannot be stopped, None where it can."""
-        ...
-
     def address(self) -> str | None:
         """As destination: where memory shall be sent; None leaves it to libvirt."""
+        ...
+
+    def forecast(self, link: Any, vm: VMId, *, bandwidth_bytes_s: int | None) -> Forecast:
+        """Say how the VM would move, with this bandwidth at most. Raises NotFound, Invalid."""
         ...
 
     def prepare(
@@ -87,6 +87,7 @@ class MoveWay(Protocol):
         storage: StorageMode,
         bandwidth_bytes_s: int | None,
         key: str,
+        stopping: bool,
     ) -> Request | None:
         """Check what can be checked here and note the key in the VM's live metadata; None: it is under way.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import libvirt
 
-from yamori.drivers.libvirt.absence import Absences
+from yamori.drivers.libvirt.absence import MOVES, Absences
 from yamori.drivers.libvirt.connection import Connection
 from yamori.drivers.libvirt.failure import text_of
 from yamori.drivers.libvirt.families import Family
@@ -20,7 +20,6 @@ from yamori.model.support import FEATURES, Cell, Level, Support
 from yamori.model.vm import PowerState
 
 _NATIVE = Cell(level=Level.NATIVE)
-_MOVES = ("migration.live", "migration.encrypted", "migration.copied_storage")
 _NOBODY = "no running VM to look at"
 _MOST_LOOKED_AT = 8
 _COUNTERS = {
@@ -55,7 +54,7 @@ class Probe:
         tell: dict[str, Callable[[], Cell]] = {
             **{f: partial(_counted, f, [stats for _, stats in rows]) for f in _COUNTERS},
             **self._limits(link, subjects),
-            **dict.fromkeys(_MOVES, partial(_live_migration, link, dialect.moves_note)),
+            **dict.fromkeys(MOVES, partial(_live_migration, link, dialect.moves_note)),
         }
         cells = {feature: self._cell(feature, tell.get(feature)) for feature in FEATURES}
         for feature in _COUNTERS:  # a VM that is busy now tells less than it did before

@@ -10,7 +10,7 @@ from yamori.drivers.libvirt.moves import UNDER_WAY, Request, check_storage, note
 from yamori.drivers.libvirt.settings import LibvirtSettings
 from yamori.model.errors import Conflict
 from yamori.model.ids import VMId
-from yamori.model.migration import Landing, StorageMode
+from yamori.model.migration import Forecast, Landing, StorageMode
 
 _ALWAYS = (
     libvirt.VIR_MIGRATE_LIVE
@@ -22,6 +22,8 @@ _ALWAYS = (
 """TLS is not an option here, so that no setting can take it away. Peer to peer: libvirtd goes on without us."""
 
 
+_AIM = "the longest pause that QEMU aims at"
+_NO_AIM = "QEMU does not tell which pause it aims at"
 _MIB = 1 << 20
 _MOVABLE = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED, libvirt.VIR_DOMAIN_PAUSED)
 
@@ -32,14 +34,20 @@ class QemuMoves:
     def __init__(self, settings: LibvirtSettings) -> None:
         self._settings = settings
 
-    def why_no_stop(self) -> str | None:
-        """libvirt stops a move at any time before its last moment."""
-        return None
-
     def address(self) -> str | None:
         """What the operator has named."""
         given = self._settings.migrate_to
         return None if given is None else given.address
+
+    def forecast(self, link: Any, vm: VMId, *, bandwidth_bytes_s: int | None) -> Forecast:
+        """Always live; QEMU slows a guest down until its rest fits into the longest pause that it aims at."""
+        del bandwidth_bytes_s
+        handle = find(link, vm)
+        try:
+            milliseconds = handle.migrateGetMaxDowntime()
+        except libvirt.libvirtError:  # it does not run, or this libvirt cannot tell
+            return Forecast(live=True, downtime_s=None, why=_NO_AIM)
+        return Forecast(live=True, downtime_s=milliseconds / 1000, why=_AIM)
 
     def prepare(
         self,
@@ -50,8 +58,10 @@ class QemuMoves:
         storage: StorageMode,
         bandwidth_bytes_s: int | None,
         key: str,
+        stopping: bool,
     ) -> Request | None:
         """Check what can be checked here and note the key; None: that move is under way already."""
+        del stopping  # nothing has to
         handle = find(link, vm)
         definition = read_definition(handle, self._settings.shared_paths)
         job = handle.jobStats()

@@ -34,7 +34,9 @@ class LibvirtSession:
             changes=None if absences.why("changes") else changes,
             usage=None if absences.why("usage") else LibvirtUsage(self._connection, host),
             limits=LibvirtLimitsReader(self._connection, family, absences.given),
-            migration=None if absences.why("migration.live") else LibvirtMigrationWatch(self._moves),
+            migration=LibvirtMigrationWatch(self._connection, host, family.moves, self._moves)
+            if not absences.why("migration.live")
+            else None,
         )
         self._acting = Acting(
             power=LibvirtPower(self._connection, family.reset) if may_act and not absences.why("power") else None,

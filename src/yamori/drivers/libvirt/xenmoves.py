@@ -1,4 +1,4 @@
-"""Live moves between Xen hosts, whose hypervisor has no TLS: libvirt's daemons talk by TLS, memory by the passage.
+"""Moves between Xen hosts, whose hypervisor has no TLS: libvirt's daemons talk by TLS, memory by the passage.
 
 libvirt's own tunnel is not used: when its link breaks, the source's job hangs until somebody kills the helper.
 """
@@ -20,19 +20,20 @@ from yamori.drivers.libvirt.translate import Definition
 from yamori.model.amounts import amount
 from yamori.model.errors import Conflict, Invalid, Unsupported
 from yamori.model.ids import VMId
-from yamori.model.migration import Landing, StorageMode
+from yamori.model.migration import Forecast, Landing, StorageMode
 
-_ALWAYS = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER
+_ALWAYS = libvirt.VIR_MIGRATE_PEER2PEER
 FIRST_PORT, PORTS = 49400, 32
 """The passage's ports on its loopback addresses (see yamori.agent.passage)."""
 _LOOPBACK = re.compile(r"127(\.\d{1,3}){3}:(\d{1,5})")
 _STANDS_STILL = (
-    "a paravirtual guest cannot move live on a Xen without shadow paging: it would stand still while its {memory} "
-    "are sent, about {seconds:.0f} s at 100 MB/s; give it the type xenpvh, or shut it down and start it there"
+    "a paravirtual guest cannot move live on a Xen without shadow paging: it stands still while its {memory} are "
+    "sent, about {seconds:.0f} s at {rate}"
 )
+_LIVE = "Xen stops it for its last pages only; how long that takes nobody tells"
+_MEND = "allow that it stands still, or give it the type xenpvh"
 _USUAL_BYTES_S = 1e8
-_NO_BANDWIDTH = "libvirt's Xen driver cannot bound one move: the passage's settings bound all that goes through it"
-_NO_STOP = "libvirt's Xen driver cannot stop a move that has begun: breaking the passage off on the host does"
+"""What is assumed where no bandwidth is asked for: a link of 1 Gbit/s."""
 
 
 class XenMoves:
@@ -42,16 +43,16 @@ class XenMoves:
         self._settings = settings
         self._ports = count(random.randrange(PORTS))  # noqa: S311 - spreads ports, guards nothing
 
-    def why_no_stop(self) -> str | None:
-        """A move that has begun goes on."""
-        return _NO_STOP
-
     def address(self) -> str | None:
         """This host's loopback address in the passage, with the next port: several VMs may arrive at once."""
         given = self._settings.migrate_to
         if given is None or given.passage is None:
             return None
         return f"{given.passage}:{FIRST_PORT + next(self._ports) % PORTS}"
+
+    def forecast(self, link: Any, vm: VMId, *, bandwidth_bytes_s: int | None) -> Forecast:
+        """Paravirtual guests stand still: from their memory and the bandwidth asked for, or a usual one."""
+        return forecast_of(read_definition(find(link, vm), ()), bandwidth_bytes_s)
 
     def prepare(
         self,
@@ -62,14 +63,13 @@ class XenMoves:
         storage: StorageMode,
         bandwidth_bytes_s: int | None,
         key: str,
+        stopping: bool,
     ) -> Request | None:
         """Check what can be checked here and note the key; None: that move is under way already.
 
         Raises NotFound, Conflict, Invalid, Unsupported.
         """
         uri, address = daemon_of(landing), memory_address_of(landing)
-        if bandwidth_bytes_s is not None:
-            raise Unsupported("migration.live", _NO_BANDWIDTH, subject=vm)
         handle = find(link, vm)
         found = read_definition(handle, self._settings.shared_paths)
         if handle.jobStats().get("type") in UNDER_WAY:
@@ -78,11 +78,11 @@ class XenMoves:
             raise Conflict("the VM is being moved, or another job on it is under way", subject=vm)
         if handle.state()[0] not in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED):
             raise Conflict("the VM does not run: Xen moves only what can answer", subject=vm)
-        why_not = why_not_live(found)
-        if why_not is not None:
-            raise Unsupported("migration.live", why_not, subject=vm)
+        forecast = forecast_of(found, bandwidth_bytes_s)
+        if not forecast.live and not stopping:
+            raise Unsupported("migration.live", forecast.why, subject=vm, mend=_MEND)
         check_storage(found, storage)
-        flags = _ALWAYS
+        flags = _ALWAYS | (libvirt.VIR_MIGRATE_LIVE if forecast.live else 0)
         if handle.isPersistent():
             flags |= libvirt.VIR_MIGRATE_PERSIST_DEST | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
         note_key(handle, key)
@@ -109,13 +109,14 @@ class XenMoves:
         return not is_executing(handle, vcpus)
 
 
-def why_not_live(found: Definition) -> str | None:
-    """Say why a guest cannot move without standing still, None where it can."""
+def forecast_of(found: Definition, bandwidth_bytes_s: int | None) -> Forecast:
+    """Say whether a guest moves live, and how long it stands still if it does not."""
     if found.kind != "linux":
-        return None
-    return _STANDS_STILL.format(
-        memory=amount(found.memory_bytes, "B"), seconds=found.memory_bytes / _USUAL_BYTES_S
-    )
+        return Forecast(live=True, downtime_s=None, why=_LIVE)
+    rate = bandwidth_bytes_s or _USUAL_BYTES_S
+    seconds = found.memory_bytes / rate
+    why = _STANDS_STILL.format(memory=amount(found.memory_bytes, "B"), seconds=seconds, rate=amount(rate, "B/s"))
+    return Forecast(live=False, downtime_s=seconds, why=why)
 
 
 def daemon_of(landing: Landing) -> str:

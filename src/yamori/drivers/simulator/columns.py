@@ -45,6 +45,7 @@ class Columns:
     host: Ints
     state: NDArray[np.int8]
     persistent: NDArray[np.bool_]
+    moves_live: NDArray[np.bool_]
     version: NDArray[np.int64]
     vcpus: Floats
     memory_max: Floats
@@ -113,13 +114,14 @@ def rows(count: int, *, host: Ints, shape: VMShape) -> Columns:
         host=host.astype(np.int32),
         state=np.full(count, State.RUNNING, np.int8),
         persistent=np.ones(count, np.bool_),
+        moves_live=np.full(count, shape.moves_live),
         version=np.zeros(count, np.int64),
         counters=np.zeros((count, len(Column)), order="F"),
         **made,
     )
 
 
-_SPECIAL = frozenset({"host", "state", "persistent", "version", "counters"})
+_SPECIAL = frozenset({"host", "state", "persistent", "moves_live", "version", "counters"})
 
 
 def extend(old: Columns, new: Columns) -> Columns:

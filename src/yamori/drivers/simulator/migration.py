@@ -1,17 +1,23 @@
 """Moving a running VM to another host of the same world. Encrypted always; exactly one copy, always."""
 
 import math
+from dataclasses import dataclass
 
+from yamori.drivers.simulator import sending
 from yamori.drivers.simulator.columns import State
 from yamori.drivers.simulator.connection import Connection
-from yamori.drivers.simulator.moves import Move
+from yamori.drivers.simulator.moves import PAUSE_S, SWITCH_S, Move
+from yamori.drivers.simulator.world import World
+from yamori.model.amounts import amount
 from yamori.model.errors import Conflict, Invalid, NotFound, Unsupported
 from yamori.model.ids import HostId, VMId
-from yamori.model.migration import Landing, MigrationPhase, MigrationStatus, StorageMode
+from yamori.model.migration import Forecast, Landing, MigrationPhase, MigrationStatus, StorageMode
 
 FAMILY = "simulator"
 SCHEME = "simulator://"
-COPIED = "migration.copied_storage"
+ALLOW = "allow that it stands still"
+LIVE, COPIED = "migration.live", "migration.copied_storage"
+CANCEL, BANDWIDTH = "migration.cancel", "migration.bandwidth"
 
 
 class SimulatorMigrationWatch:
@@ -25,6 +31,36 @@ class SimulatorMigrationWatch:
         async with self._connection.door("migration.status", vm):
             move = _last(self._connection, vm)
             return None if move is None else move.status()
+
+    async def forecast(
+        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None
+    ) -> Forecast:
+        """As source: say how the VM would move there."""
+        async with self._connection.door("migration.forecast", vm):
+            _check_bandwidth(vm, bandwidth_bytes_s)
+            row = self._connection.row(vm)
+            return _way(self._connection, vm, row, landing, storage, bandwidth_bytes_s).forecast()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """How one VM would go to one host: bytes, and bytes per second."""
+
+    destination: int
+    total: float
+    bandwidth: float
+    live: bool
+
+    def forecast(self) -> Forecast:
+        if self.live:
+            return Forecast(live=True, downtime_s=SWITCH_S + PAUSE_S, why="the longest pause that a move aims at")
+        seconds = SWITCH_S + self.total / self.bandwidth
+        size, rate = amount(self.total, "B"), amount(self.bandwidth, "B/s")
+        return Forecast(
+            live=False,
+            downtime_s=seconds,
+            why=f"this guest cannot move live: it stands still while {size} are sent at {rate}, {seconds:.3g} s",
+        )
 
 
 class SimulatorMigration:
@@ -53,35 +89,41 @@ class SimulatorMigration:
             )
 
     async def start(
-        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None, key: str
+        self,
+        vm: VMId,
+        landing: Landing,
+        *,
+        storage: StorageMode,
+        bandwidth_bytes_s: int | None,
+        key: str,
+        stopping: bool = False,
     ) -> None:
         """As source: begin the move; the same ``key`` twice begins it once."""
         async with self._connection.door("migration.start", vm):
             known = _last(self._connection, vm)
             if known is not None and known.key == key:
                 return
+            _check_bandwidth(vm, bandwidth_bytes_s)
             row = self._connection.row(vm)
-            destination = self._destination(vm, row, landing)
-            self._check(vm, row, storage, bandwidth_bytes_s, destination)
-            c, hw = self._connection.world.columns, self._connection.world.hardware
-            source = int(c.host[row])
-            most = min(float(hw.migration_bandwidth[h]) for h in (source, destination))
-            total = max(float(c.resident[row] + c.paged[row]), 1.0)
-            if storage is StorageMode.COPIED:
-                total += float(c.disk_bytes[row])
-            self._connection.world.moves.begin(
+            way = _way(self._connection, vm, row, landing, storage, bandwidth_bytes_s)
+            self._check(vm, row, storage, bandwidth_bytes_s, way.destination)
+            if not way.live and not stopping:
+                raise Unsupported(LIVE, way.forecast().why, subject=vm, mend=ALLOW)
+            sending.begin(
+                self._connection.world,
                 Move(
                     vm=vm,
                     row=row,
-                    source=source,
-                    destination=destination,
+                    source=int(self._connection.world.columns.host[row]),
+                    destination=way.destination,
                     endpoint=self._connection.endpoint,
                     key=key,
                     storage=storage,
-                    bandwidth=min(most, float(bandwidth_bytes_s)) if bandwidth_bytes_s else most,
-                    total=total,
-                    remaining=total,
-                )
+                    bandwidth=way.bandwidth,
+                    total=way.total,
+                    remaining=way.total,
+                    still=not way.live and self._connection.state(row) is State.RUNNING,
+                ),
             )
 
     async def wait(self, vm: VMId) -> MigrationStatus:
@@ -102,30 +144,21 @@ class SimulatorMigration:
             if move is None:
                 self._connection.row(vm)
             elif move.phase is MigrationPhase.RUNNING:
-                self._connection.world.moves.end(move, MigrationPhase.CANCELLED)
+                if CANCEL in self._connection.without:
+                    raise Unsupported(CANCEL, self._connection.without[CANCEL], subject=vm)
+                sending.end(self._connection.world, move, MigrationPhase.CANCELLED)
 
     def _free(self, host: int) -> float:
         world = self._connection.world
         held = world.columns.resident[world.columns.host == host].sum()
         return float(world.hardware.memory[host] - held)
 
-    def _destination(self, vm: VMId, row: int, landing: Landing) -> int:
-        world = self._connection.world
-        if landing.family != FAMILY:
-            raise Invalid(f"a VM of the family {FAMILY} cannot land at {landing.family}", subject=vm)
-        identity, _, name = landing.uri.removeprefix(SCHEME).partition("/")
-        if not landing.uri.startswith(SCHEME) or identity != world.identity or name not in world.hardware.names:
-            raise Invalid("the landing is not in this world", subject=vm)
-        if (host := world.host_row(name)) == int(world.columns.host[row]):
-            raise Invalid("the VM is on that host already", subject=vm)
-        return host
-
     def _check(
         self, vm: VMId, row: int, storage: StorageMode, bandwidth_bytes_s: int | None, destination: int
     ) -> None:
         world, without = self._connection.world, self._connection.without
-        if bandwidth_bytes_s is not None and not (bandwidth_bytes_s > 0 and math.isfinite(bandwidth_bytes_s)):
-            raise Invalid("the bandwidth must be a number of bytes per second above 0", subject=vm)
+        if bandwidth_bytes_s is not None and BANDWIDTH in without:
+            raise Unsupported(BANDWIDTH, without[BANDWIDTH], subject=vm)
         if storage is StorageMode.COPIED and COPIED in without:
             raise Unsupported(COPIED, without[COPIED], subject=vm)
         if storage is StorageMode.SHARED and not world.shape.shared_storage:
@@ -138,6 +171,44 @@ class SimulatorMigration:
             raise Conflict("the VM is being moved already", subject=vm)
         if self._free(destination) < float(world.columns.resident[row]):
             raise Conflict("the destination has not enough free memory", subject=vm)
+
+
+def _check_bandwidth(vm: VMId, bandwidth_bytes_s: int | None) -> None:
+    if bandwidth_bytes_s is not None and not (bandwidth_bytes_s > 0 and math.isfinite(bandwidth_bytes_s)):
+        raise Invalid("the bandwidth must be a number of bytes per second above 0", subject=vm)
+
+
+def _way(
+    connection: Connection,
+    vm: VMId,
+    row: int,
+    landing: Landing,
+    storage: StorageMode,
+    bandwidth_bytes_s: int | None,
+) -> _Way:
+    c, hardware = connection.world.columns, connection.world.hardware
+    destination = _destination(connection.world, vm, row, landing)
+    most = min(float(hardware.migration_bandwidth[h]) for h in (int(c.host[row]), destination))
+    total = max(float(c.resident[row] + c.paged[row]), 1.0)
+    if storage is StorageMode.COPIED:
+        total += float(c.disk_bytes[row])
+    return _Way(
+        destination=destination,
+        total=total,
+        bandwidth=min(most, float(bandwidth_bytes_s)) if bandwidth_bytes_s else most,
+        live=bool(c.moves_live[row]),
+    )
+
+
+def _destination(world: World, vm: VMId, row: int, landing: Landing) -> int:
+    if landing.family != FAMILY:
+        raise Invalid(f"a VM of the family {FAMILY} cannot land at {landing.family}", subject=vm)
+    identity, _, name = landing.uri.removeprefix(SCHEME).partition("/")
+    if not landing.uri.startswith(SCHEME) or identity != world.identity or name not in world.hardware.names:
+        raise Invalid("the landing is not in this world", subject=vm)
+    if (host := world.host_row(name)) == int(world.columns.host[row]):
+        raise Invalid("the VM is on that host already", subject=vm)
+    return host
 
 
 def _last(connection: Connection, vm: VMId) -> Move | None:

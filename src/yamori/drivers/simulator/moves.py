@@ -1,4 +1,7 @@
-"""Live migrations under way: pre-copy rounds until the rest fits into a short pause, then one switch-over."""
+"""Moves under way: pre-copy rounds until the rest fits into a short pause, then one switch-over.
+
+A VM that stands still meanwhile writes nothing, so one round is enough.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,6 +10,8 @@ from yamori.drivers.simulator.bell import Bell
 from yamori.model.ids import VMId
 from yamori.model.migration import MigrationPhase, MigrationStatus, StorageMode
 
+SWITCH_S = 0.005
+"""What the switch-over itself takes."""
 PAUSE_S = 0.3
 """The longest switch-over pause that a move aims at."""
 CONVERGE_AFTER_S = 10.0
@@ -17,7 +22,7 @@ CONVERGE_RATE_S = 0.05
 
 @dataclass(slots=True, kw_only=True)
 class Move:
-    """One move of one VM. Bytes and simulated seconds."""
+    """One move of one VM. Bytes and simulated seconds. ``still``: it ran, and stands still until the move ends."""
 
     vm: VMId
     row: int
@@ -29,6 +34,7 @@ class Move:
     bandwidth: float
     total: float
     remaining: float
+    still: bool = False
     processed: float = 0.0
     age: float = 0.0
     slowed: float = 0.0
@@ -53,7 +59,7 @@ class Move:
         self.processed += sent
         self.remaining = min(self.total, self.remaining - sent + again)
         if self.remaining <= self.bandwidth * PAUSE_S:
-            self.downtime = 0.005 + self.remaining / self.bandwidth
+            self.downtime = SWITCH_S + self.remaining / self.bandwidth + (self.age if self.still else 0.0)
             self.processed += self.remaining
             self.remaining = 0.0
             return True

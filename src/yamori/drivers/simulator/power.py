@@ -40,9 +40,12 @@ class SimulatorPower:
                 self._connection.world.set_state(vm, State.PAUSED, ChangeKind.PAUSED)
 
     async def resume(self, vm: VMId) -> None:
-        """Go on executing."""
+        """Go on executing. Raises Conflict while the VM stands still for a move."""
         async with self._connection.door("power.resume", vm):
             if self._executing(vm) is State.PAUSED:
+                move = self._connection.world.moves.running(self._connection.row(vm))
+                if move is not None and move.still:
+                    raise Conflict("the VM stands still while it is moved", subject=vm)
                 self._connection.world.set_state(vm, State.RUNNING, ChangeKind.RESUMED)
 
     async def reset(self, vm: VMId) -> None:

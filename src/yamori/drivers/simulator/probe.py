@@ -13,6 +13,8 @@ _STANDS_ON: Mapping[str, str] = {
     "migration.live": "migration.encrypted",
     "migration.encrypted": "migration.live",
     "migration.copied_storage": "migration.live",
+    "migration.cancel": "migration.live",
+    "migration.bandwidth": "migration.live",
 }
 """A feature is absent when the one that it stands on is: there is no move that is not both live and encrypted."""
 

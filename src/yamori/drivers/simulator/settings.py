@@ -35,6 +35,8 @@ class VMShape(_Strict):
     vcpus: Annotated[int, Field(ge=1, le=4096)] = 2
     memory_bytes: Annotated[int, Field(gt=0)] = 2 * GIB
     disk_bytes: Annotated[int, Field(gt=0)] = 20 * GIB
+    moves_live: bool = True
+    """False: it stands still while it is sent to another host, as paravirtual guests do on some hypervisors."""
 
 
 class WorldShape(_Strict):

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from yamori.drivers.simulator import laws, service
+from yamori.drivers.simulator import laws, sending, service
 from yamori.drivers.simulator.clock import Clock
 from yamori.drivers.simulator.columns import NO_LIMIT, State, extend, rows
 from yamori.drivers.simulator.demand import Demand, Profile
@@ -17,7 +17,7 @@ from yamori.drivers.simulator.faults import Faults
 from yamori.drivers.simulator.feed import Event, Feed
 from yamori.drivers.simulator.hardware import hardware
 from yamori.drivers.simulator.lapses import Lapses
-from yamori.drivers.simulator.moves import Move, Moves
+from yamori.drivers.simulator.moves import Moves
 from yamori.drivers.simulator.settings import VMShape, WorldShape
 from yamori.model.change import ChangeKind
 from yamori.model.errors import Conflict, Invalid, NotFound
@@ -128,7 +128,7 @@ class World:
         jitter, count = self.shape.jitter, len(self.columns)
         noise = np.ones(count) if jitter == 0 else self._noise(jitter, count)
         laws.step(self.columns, self.hardware, seconds=seconds, noise=noise, pins=self.pins)
-        self._run_moves(seconds)
+        sending.run(self, seconds)
         self.clock.move(seconds)
         self.lapses.run(self.clock.now, lambda row, kind: float(self.columns.limit(kind)[row]), self._put_back)
 
@@ -138,22 +138,6 @@ class World:
 
     def _noise(self, jitter: float, count: int) -> NDArray[np.float64]:
         return np.clip(1.0 + jitter * self._random.standard_normal(count), 0.0, 2.0)
-
-    def _run_moves(self, seconds: float) -> None:
-        for move in self.moves.under_way():
-            running = self.columns.state[move.row] == State.RUNNING
-            there = move.run(seconds, float(self.columns.want_touch_bytes_s[move.row]) if running else 0.0)
-            struck = self.faults.strike(
-                "migration.run", endpoint=move.endpoint, vm=move.vm, progress=move.progress
-            )
-            if struck:
-                self.moves.end(move, MigrationPhase.FAILED, str(struck[0].error()))
-            elif there:
-                self._arrive(move)
-
-    def _arrive(self, move: Move) -> None:
-        self.place(move.vm, self.hardware.names[move.destination])
-        self.moves.end(move, MigrationPhase.SUCCEEDED)
 
     # --- what guests want --------------------------------------------------------------------------------
 

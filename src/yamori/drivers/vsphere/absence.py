@@ -9,7 +9,8 @@ from yamori.model.support import FEATURES
 _READ_ONLY = "the endpoint is set to read_only"
 _ACTING = ("power", "limits.", "migration.")
 _EXPIRY = "vSphere ends no limit by itself: whoever sets one lets go of it"
-_MOVES = ("migration.live", "migration.encrypted", "migration.copied_storage")
+_MOVES = tuple(feature for feature in FEATURES if feature.startswith("migration."))
+_BANDWIDTH = "vSphere cannot bound what one move sends: its network's shares and limits bound all of them"
 _NOT_SEEN = "the server has not been asked yet"
 
 
@@ -17,7 +18,7 @@ class Absences:
     """Features with the reason why they are not to be had at this endpoint."""
 
     def __init__(self, settings: VSphereSettings) -> None:
-        given = {**ABSENT, "limits.expiry": _EXPIRY}
+        given = {**ABSENT, "limits.expiry": _EXPIRY, "migration.bandwidth": _BANDWIDTH}
         if settings.read_only:
             given |= {feature: _READ_ONLY for feature in FEATURES if feature.startswith(_ACTING)}
         given |= {feature: f"switched off: {reason}" for feature, reason in settings.without.items()}

@@ -29,11 +29,12 @@ from yamori.drivers.vsphere.translate import host_key, is_template, state_of
 from yamori.drivers.vsphere.words import clean
 from yamori.model.errors import Conflict, Invalid, NotFound, TimedOut, Unsupported
 from yamori.model.ids import HostId, VMId
-from yamori.model.migration import Landing, MigrationPhase, MigrationStatus, StorageMode
+from yamori.model.migration import Forecast, Landing, MigrationPhase, MigrationStatus, StorageMode
 from yamori.model.vm import PowerState
 
 _POLL_S = 0.5
 _WORD = "migration"
+_NO_AIM = "vSphere does not tell which pause it aims at"
 
 
 class Moves:
@@ -71,10 +72,25 @@ class Moves:
 
 
 class VSphereMigrationWatch:
-    """Where moves stand."""
+    """How moves would go, and where they stand."""
 
-    def __init__(self, moves: Moves) -> None:
+    def __init__(self, connection: Connection, roster: Roster, moves: Moves) -> None:
+        self._connection = connection
+        self._roster = roster
         self._moves = moves
+
+    async def forecast(
+        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None
+    ) -> Forecast:
+        """As source: say how the VM would move there: live, always."""
+        del storage  # disks are copied while the VM runs
+        check_landing(vm, landing, bandwidth_bytes_s)
+        await self._connection.call(
+            lambda link: away(link, self._roster.find(link, vm, to_act=False), vm, landing),
+            capability=_WORD,
+            subject=vm,
+        )
+        return Forecast(live=True, downtime_s=None, why=_NO_AIM)
 
     async def status(self, vm: VMId) -> MigrationStatus | None:
         """Return where the last move stands that this process knows, or one that the server has under way."""
@@ -111,10 +127,19 @@ class VSphereMigration:
         return await self._connection.call(job, capability=_WORD, subject=vm)
 
     async def start(
-        self, vm: VMId, landing: Landing, *, storage: StorageMode, bandwidth_bytes_s: int | None, key: str
+        self,
+        vm: VMId,
+        landing: Landing,
+        *,
+        storage: StorageMode,
+        bandwidth_bytes_s: int | None,
+        key: str,
+        stopping: bool = False,
     ) -> None:
         """As source: begin the move, return once the server has its task. Raises Unsupported unless encrypted."""
-        self._check(vm, landing, storage, bandwidth_bytes_s)
+        del stopping  # nothing has to
+        check_landing(vm, landing, bandwidth_bytes_s)
+        self._check(vm, storage, bandwidth_bytes_s)
         note = clean(f"{self._connection.endpoint}: {key}", 200)
         async with self._turns.setdefault(vm, asyncio.Lock()):
             known = self._moves.known.get(vm)
@@ -153,29 +178,25 @@ class VSphereMigration:
         while (move := await self._moves.look(vm)) is not None and move.phase is MigrationPhase.RUNNING:
             if loop.time() > deadline:
                 raise TimedOut("the move does not end", subject=vm)
+            if (why := self._absences.why("migration.cancel")) is not None:
+                raise Unsupported("migration.cancel", why, subject=vm)
             move.cancelling = True
             await self._connection.call(partial(_cancel, task=move.task), capability=_WORD, subject=vm)
             await asyncio.sleep(_POLL_S)
 
-    def _check(self, vm: VMId, landing: Landing, storage: StorageMode, bandwidth_bytes_s: int | None) -> None:
-        if landing.family != FAMILY:
-            raise Invalid(f"a VM of family {FAMILY} cannot land at {landing.family}", subject=vm)
-        if bandwidth_bytes_s is not None:
-            if bandwidth_bytes_s <= 0:
-                raise Invalid("the bandwidth must be above 0 B/s", subject=vm)
-            raise Unsupported("migration.live", "vSphere cannot bound what one move sends", subject=vm)
+    def _check(self, vm: VMId, storage: StorageMode, bandwidth_bytes_s: int | None) -> None:
         features = ["migration.live", "migration.encrypted"]
         if storage is StorageMode.COPIED:
             features.append("migration.copied_storage")
+        if bandwidth_bytes_s is not None:
+            features.append("migration.bandwidth")
         for feature in features:
             why = self._absences.why(feature)
             if why is not None:
                 raise Unsupported(feature, why, subject=vm)
 
     def _fit(self, link: Link, vm: VMId, landing: Landing) -> None:
-        found = read(link, self._roster.find(link, vm, to_act=True), vm)
-        if host_in(landing.uri, link)._moId == host_key(found):
-            raise Invalid("the VM is on that host already", subject=vm)
+        found = away(link, self._roster.find(link, vm, to_act=True), vm, landing)
         if state_of(found) is not PowerState.RUNNING:
             raise Conflict("the VM is not running", subject=vm)
 
@@ -197,6 +218,22 @@ class VSphereMigration:
         if running is not None:  # the answer to an earlier attempt was lost with its session
             return running
         return ref.RelocateVM_Task(spec=specification(link, found, host_in(landing.uri, link), storage))
+
+
+def check_landing(vm: VMId, landing: Landing, bandwidth_bytes_s: int | None) -> None:
+    """Raise Invalid for a landing of another family and for a bandwidth without sense."""
+    if landing.family != FAMILY:
+        raise Invalid(f"a VM of family {FAMILY} cannot land at {landing.family}", subject=vm)
+    if bandwidth_bytes_s is not None and bandwidth_bytes_s <= 0:
+        raise Invalid("the bandwidth must be above 0 B/s", subject=vm)
+
+
+def away(link: Link, ref: Any, vm: VMId, landing: Landing) -> Found:
+    """What a move must know of a VM that is not at its landing yet. Raises Invalid, NotFound, faults."""
+    found = read(link, ref, vm)
+    if host_in(landing.uri, link)._moId == host_key(found):
+        raise Invalid("the VM is on that host already", subject=vm)
+    return found
 
 
 def read(link: Link, ref: Any, vm: VMId) -> Found:

@@ -81,7 +81,8 @@ class Probe:
                 cells[feature] = absent
         if cells["migration.live"].level is not Level.NATIVE:
             why = cells["migration.live"].reason
-            cells["migration.copied_storage"] = Cell(level=Level.NONE, reason=why)
+            for feature in ("migration.copied_storage", "migration.cancel", "migration.bandwidth"):
+                cells[feature] = Cell(level=Level.NONE, reason=why)
             if cells["migration.encrypted"].level is Level.NATIVE:
                 cells["migration.encrypted"] = Cell(level=Level.NONE, reason=why)
         self._absences.saw(

@@ -36,7 +36,7 @@ class VSphereSession:
         self._power = VSpherePower(self.connection, roster)
         self._reader = VSphereLimitsReader(self.connection, roster, switches, self._absences.given)
         self._writer = VSphereLimitsWriter(self.connection, roster, switches, self._absences.why)
-        self._watch = VSphereMigrationWatch(moves)
+        self._watch = VSphereMigrationWatch(self.connection, roster, moves)
         self._migration = VSphereMigration(self.connection, roster, moves, self._absences)
         self._probe = Probe(self.connection, self._absences, switches, self._usage)
 
