@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from yamori.drivers.simulator import Demand, Fault, HostShape, SimulatorSession, World, WorldShape
+from yamori.drivers.simulator import Demand, Fault, HostShape, SimulatorSession, VMShape, World, WorldShape
 from yamori.model.errors import Unreachable
 from yamori.model.ids import EndpointName, VMId
 from yamori.model.migration import StorageMode
@@ -19,6 +19,7 @@ from yamori.testing.conformance.limits import LimitsContract
 from yamori.testing.conformance.patience import Eventually
 from yamori.testing.conformance.pinning import PinningContract
 from yamori.testing.conformance.power import PowerContract
+from yamori.testing.conformance.standing_still import StandingStillContract
 from yamori.testing.conformance.support import SupportContract
 from yamori.testing.conformance.usage import UsageContract
 
@@ -151,6 +152,72 @@ class Copied(Whole):
 
 
 class TestMigrationWithDisks(Copied, BrokenMoveContract): ...
+
+
+class Still(Whole):
+    """Guests that stand still while they are sent."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        return World(WorldShape(hosts=2, vms_per_host=4, vm=VMShape(moves_live=False), step_s=STEP_S))
+
+
+class TestMigrationOfTheStill(Still, StandingStillContract): ...
+
+
+class TestBrokenMigrationOfTheStill(Still, BrokenMoveContract):
+    live = False
+    variant = None
+
+
+class Headlong(Whole):
+    """Moves that can neither be bounded nor stopped, as some hypervisors have them."""
+
+    variant = None
+
+    @pytest.fixture
+    def world(self) -> World:
+        slow = HostShape(cpus=4, migration_bandwidth=40_000_000)
+        return World(WorldShape(hosts=2, vms_per_host=4, host=slow, step_s=STEP_S))
+
+    @pytest.fixture
+    def without(self) -> dict[str, str]:
+        return dict.fromkeys(("migration.cancel", "migration.bandwidth"), "taken away for the test")
+
+    @pytest.fixture
+    def slow_bytes_s(self) -> int:
+        raise AssertionError("no test asks how slow a move shall be that cannot be bounded")
+
+
+class TestMigrationHeadlong(Headlong, BrokenMoveContract): ...
+
+
+class TestSupportHeadlong(Headlong, SupportContract): ...
+
+
+class HeadlongAndFast(Headlong):
+    """The same, over before anybody can look."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        fast = HostShape(cpus=4, migration_bandwidth=1e12)
+        return World(WorldShape(hosts=2, vms_per_host=4, host=fast, step_s=STEP_S))
+
+
+class TestMigrationHeadlongAndFast(HeadlongAndFast, BrokenMoveContract): ...
+
+
+class StillAndHeadlong(Headlong):
+    """Both together: what a paravirtual guest of a hypervisor without an agent beside it is like."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        slow = HostShape(cpus=4, migration_bandwidth=40_000_000)
+        still = VMShape(moves_live=False)
+        return World(WorldShape(hosts=2, vms_per_host=4, host=slow, vm=still, step_s=STEP_S))
+
+
+class TestMigrationOfTheStillHeadlong(StillAndHeadlong, StandingStillContract): ...
 
 
 class Poor(Whole):

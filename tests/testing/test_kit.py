@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.testing import broken
-from yamori.drivers.simulator import Demand, Fault, HostShape, SimulatorSession, World, WorldShape
+from yamori.drivers.simulator import Demand, Fault, HostShape, SimulatorSession, VMShape, World, WorldShape
 from yamori.model.errors import Unreachable
 from yamori.model.ids import EndpointName, VMId
 from yamori.model.migration import StorageMode
@@ -24,6 +24,7 @@ CONTRACTS = {
     "pinning": "pinning.PinningContract",
     "power": "power.PowerContract",
     "migration": "broken_move.BrokenMoveContract",
+    "standing": "standing_still.StandingStillContract",
     "effects": "effects.EffectsContract",
     "expiry": "expiry.ExpiryContract",
     "support": "support.SupportContract",
@@ -54,10 +55,12 @@ class Subject:
 
     make: Callable[[SimulatorSession], Any]
     without: dict[str, str] = field(default_factory=dict)
+    moves_live: bool = True
 
     @pytest.fixture
     def world(self) -> World:
-        return World(WorldShape(hosts=2, vms_per_host=3, host=HostShape(cpus=4), step_s=0.5))
+        vm = VMShape(moves_live=self.moves_live)
+        return World(WorldShape(hosts=2, vms_per_host=3, host=HostShape(cpus=4), vm=vm, step_s=0.5))
 
     def _open(self, world: World, name: str, host: str) -> SimulatorSession:
         return SimulatorSession(world, EndpointName(name), hosts=[host], without=self.without)
@@ -137,6 +140,8 @@ def from_memory(healthy: SimulatorSession) -> broken.Session:
 
 NO_NET = {"limits.net_in": "no shaping here", "limits.net_out": "no shaping here"}
 NO_DELAY = {"usage.cpu_delay": "the kernel does not count it"}
+NO_STOP = {"migration.cancel": "what has begun goes on"}
+NO_BOUND = {"migration.bandwidth": "nobody bounds it"}
 NO_USAGE = {"usage": "no counters here"}
 
 NOT_NEEDED = ("cacheprovider", "hypothesispytest", "xdist", "pytest_cov", "trio", "anyio", "timeout")
@@ -245,6 +250,39 @@ CASES: dict[str, tuple[Callable[[SimulatorSession], Any], dict[str, str], str, s
     "lands with strangers": (
         layer(broken.LandsWithStrangers, "acting", "migration"), {}, "migration", "test_a_landing_of_another"
     ),
+    "ignores the bandwidth": (
+        layer(broken.IgnoresTheBandwidth, "acting", "migration"), {}, "migration", "test_a_bandwidth_bounds"
+    ),
+    "ignores the bandwidth where it cannot be kept": (
+        layer(broken.IgnoresTheBandwidth, "acting", "migration"),
+        NO_BOUND,
+        "migration",
+        "test_a_bandwidth_that_cannot_be_kept",
+    ),
+    "cancels only in words": (
+        layer(broken.CancelsOnlyInWords, "acting", "migration"), NO_STOP, "migration", "test_where_a_move_cannot"
+    ),
+    "names the wrong row": (
+        layer(broken.NamesTheWrongRow, "acting", "migration"), NO_STOP, "migration", "test_where_a_move_cannot"
+    ),
+    "forecasts none to be live": (
+        layer(broken.ForecastsNoneToBeLive, "sensing", "migration"), {}, "migration", "test_the_forecast_says"
+    ),
+    "forecasts by trying": (
+        layer(broken.ForecastsByTrying, "sensing", "migration"), {}, "migration", "test_a_forecast_changes_nothing"
+    ),
+    "forecasts all to be live": (
+        layer(broken.ForecastsAllToBeLive, "sensing", "migration"), {}, "standing", "test_the_forecast_says"
+    ),
+    "forecasts without a reason": (
+        layer(broken.ForecastsWithoutAReason, "sensing", "migration"), {}, "standing", "test_a_forecast_that_is"
+    ),
+    "stops the VM without leave": (
+        layer(broken.StopsTheVMWithoutLeave, "acting", "migration"), {}, "standing", "test_a_vm_that_would_stand"
+    ),
+    "never takes leave to stop": (
+        layer(broken.NeverTakesLeaveToStop, "acting", "migration"), {}, "standing", "test_a_moved_vm_runs"
+    ),
     "fails instead of conflict": (
         layer(broken.FailsInsteadOfConflict, "acting", "migration"), {}, "migration", "test_there_is_no_landing"
     ),
@@ -285,7 +323,9 @@ def run_kit(pytester: pytest.Pytester, contract: str, subject: Subject, only: st
 @pytest.mark.parametrize("case", CASES)
 def test_the_kit_catches_a_driver_that(pytester: pytest.Pytester, case: str) -> None:
     make, without, contract, promise = CASES[case]
-    outcome = run_kit(pytester, contract, Subject(make=make, without=without), promise)
+    outcome = run_kit(
+        pytester, contract, Subject(make=make, without=without, moves_live=contract != "standing"), promise
+    )
     assert [name for name in outcome["failed"] if name.startswith(promise)], outcome
 
 
@@ -298,11 +338,14 @@ def test_the_kit_catches_a_driver_that(pytester: pytest.Pytester, case: str) -> 
         ("usage", NO_DELAY),
         ("usage", NO_USAGE),
         ("support", NO_USAGE),
+        ("migration", NO_STOP),
+        ("migration", NO_BOUND),
     ],
 )
 def test_the_healthy_driver_passes(pytester: pytest.Pytester, contract: str, without: dict[str, str]) -> None:
     """Each break above lies on top of one of these, so it is the break alone that the kit catches."""
-    outcome = run_kit(pytester, contract, Subject(make=broken.Session, without=without))
+    subject = Subject(make=broken.Session, without=without, moves_live=contract != "standing")
+    outcome = run_kit(pytester, contract, subject)
     assert not outcome["failed"]
     assert not outcome["error"]
     assert outcome["passed"]

@@ -1,13 +1,14 @@
 """Moves that break one promise each."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
 from tests.testing.broken.layer import Layer, Session
 from yamori.capabilities.sensing.inventory import Listing
-from yamori.model.errors import Conflict, Rejected
+from yamori.model.errors import Conflict, Rejected, Unsupported
 from yamori.model.ids import HostId, VMId
-from yamori.model.migration import Landing, MigrationPhase, MigrationStatus, StorageMode
+from yamori.model.migration import Forecast, Landing, MigrationPhase, MigrationStatus, StorageMode
 from yamori.model.vm import VM
 
 
@@ -104,6 +105,65 @@ class LandsWithStrangers(Layer):
         await self.healthy.start(
             vm, landing, storage=storage, bandwidth_bytes_s=bandwidth_bytes_s, key=key, **more
         )
+
+
+class IgnoresTheBandwidth(Layer):
+    async def start(self, vm: VMId, landing: Landing, *, bandwidth_bytes_s: int | None, **more: Any) -> None:
+        del bandwidth_bytes_s
+        await self.healthy.start(vm, landing, bandwidth_bytes_s=None, **more)
+
+
+class CancelsOnlyInWords(Layer):
+    """Where a move cannot be stopped it says nothing of that."""
+
+    async def cancel(self, vm: VMId) -> None:
+        with contextlib.suppress(Unsupported):
+            await self.healthy.cancel(vm)
+
+
+class NamesTheWrongRow(Layer):
+    """Where a move cannot be stopped it says something else than that."""
+
+    async def cancel(self, vm: VMId) -> None:
+        try:
+            await self.healthy.cancel(vm)
+        except Unsupported as error:
+            raise Unsupported("migration.live", error.why) from error
+
+
+class StopsTheVMWithoutLeave(Layer):
+    async def start(self, vm: VMId, landing: Landing, *, stopping: bool = False, **more: Any) -> None:
+        del stopping
+        await self.healthy.start(vm, landing, stopping=True, **more)
+
+
+class NeverTakesLeaveToStop(Layer):
+    async def start(self, vm: VMId, landing: Landing, *, stopping: bool = False, **more: Any) -> None:
+        del stopping
+        await self.healthy.start(vm, landing, stopping=False, **more)
+
+
+class ForecastsAllToBeLive(Layer):
+    async def forecast(self, *asked: Any, **more: Any) -> Forecast:
+        return dataclasses.replace(await self.healthy.forecast(*asked, **more), live=True)
+
+
+class ForecastsNoneToBeLive(Layer):
+    async def forecast(self, *asked: Any, **more: Any) -> Forecast:
+        return dataclasses.replace(await self.healthy.forecast(*asked, **more), live=False)
+
+
+class ForecastsWithoutAReason(Layer):
+    async def forecast(self, *asked: Any, **more: Any) -> Forecast:
+        return dataclasses.replace(await self.healthy.forecast(*asked, **more), why="")
+
+
+class ForecastsByTrying(Layer):
+    async def forecast(self, vm: VMId, landing: Landing, **more: Any) -> Forecast:
+        forecast: Forecast = await self.healthy.forecast(vm, landing, **more)
+        mover = self.session.healthy.acting.migration
+        await mover.start(vm, landing, key="try", stopping=True, **more)
+        return forecast
 
 
 class FailsInsteadOfConflict(Layer):

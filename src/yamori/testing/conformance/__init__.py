@@ -11,9 +11,11 @@ pytest.register_assert_rewrite(
         f"{__name__}.{word}"
         for word in (
             "broken_move",
+            "cancelled_moves",
             "contract",
             "effects",
             "expiry",
+            "forecasts",
             "inventory",
             "changes",
             "usage",
@@ -23,6 +25,7 @@ pytest.register_assert_rewrite(
             "migration",
             "moving",
             "refused_moves",
+            "standing_still",
             "support",
             "values",
         )

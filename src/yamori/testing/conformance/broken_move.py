@@ -7,6 +7,7 @@ from yamori.capabilities.session import Session
 from yamori.model.ids import VMId
 from yamori.model.migration import MigrationPhase, StorageMode
 from yamori.testing.conformance.migration import MigrationContract
+from yamori.testing.conformance.moving import over_too_soon
 from yamori.testing.conformance.patience import Eventually
 
 
@@ -20,15 +21,17 @@ class BrokenMoveContract(MigrationContract):
         migration: Migration,
         vm: VMId,
         storage: StorageMode,
-        slow_bytes_s: int,
+        pace: int | None,
         break_move: Callable[[], Awaitable[None]],
         eventually: Eventually,
     ) -> None:
         landing = await self._landing(destination, vm)
-        await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=slow_bytes_s, key="broken")
+        await self._start(migration, vm, landing, storage=storage, key="broken", pace=pace)
         await eventually.moment()
         await break_move()
         status = await self._finish(migration, vm, eventually)
+        if pace is None and status.phase is MigrationPhase.SUCCEEDED:
+            over_too_soon(pace, "it was broken")
         assert status.phase is MigrationPhase.FAILED, status
         assert status.error
         await self._at_source_only(session, destination, vm)

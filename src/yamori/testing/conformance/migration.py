@@ -7,28 +7,35 @@ import pytest
 from yamori.capabilities.acting.migration import Migration
 from yamori.capabilities.sensing.migration import MigrationWatch
 from yamori.capabilities.session import Session
-from yamori.model.errors import Conflict
+from yamori.model.errors import Conflict, NotFound
 from yamori.model.ids import VMId
 from yamori.model.migration import MigrationPhase, StorageMode
 from yamori.model.support import Support
 from yamori.model.vm import PowerState
+from yamori.testing.conformance.cancelled_moves import CancelledMovesContract
 from yamori.testing.conformance.contract import (
     EFFECT,
     Record,
     assert_explained,
     copies,
+    need,
     present,
     proves,
 )
-from yamori.testing.conformance.moving import LIVE, runs
+from yamori.testing.conformance.forecasts import ForecastContract
+from yamori.testing.conformance.moving import BANDWIDTH, CANCEL, COPIED, ENCRYPTED, LIVE, over_too_soon, runs
 from yamori.testing.conformance.patience import Eventually
 from yamori.testing.conformance.refused_moves import RefusedMovesContract
 from yamori.testing.conformance.values import assert_ours
 
-ROWS = (LIVE, "migration.encrypted", "migration.copied_storage")
+ROWS = (LIVE, ENCRYPTED, COPIED, CANCEL, BANDWIDTH)
+LOOKS = 6
+"""So many polls a bounded move is looked at."""
+JITTER = 3.0
+"""A bound counts as kept while no more than this times it was sent: memory and disks may be bounded each."""
 
 
-class MigrationContract(RefusedMovesContract):
+class MigrationContract(RefusedMovesContract, CancelledMovesContract, ForecastContract):
     """Moving a running VM: encrypted, and never two running copies. The fixtures are those of `Moving`."""
 
     async def test_absence_is_explained_and_presence_is_claimed(self, session: Session, support: Support) -> None:
@@ -37,7 +44,7 @@ class MigrationContract(RefusedMovesContract):
                 assert_explained(support.cells[row], row)
         else:
             assert present(support, LIVE)
-            assert present(support, "migration.encrypted"), "there is no plaintext variant"
+            assert present(support, ENCRYPTED), "there is no plaintext variant"
 
     async def test_a_moved_vm_runs_at_the_destination_and_nowhere_else(
         self,
@@ -49,12 +56,13 @@ class MigrationContract(RefusedMovesContract):
         eventually: Eventually,
         record_property: Record,
     ) -> None:
-        proves(record_property, LIVE, EFFECT)
-        proves(record_property, "migration.encrypted")
+        if self.live:
+            proves(record_property, LIVE, EFFECT)
+        proves(record_property, ENCRYPTED)
         if storage is StorageMode.COPIED:
-            proves(record_property, "migration.copied_storage", EFFECT)
+            proves(record_property, COPIED, EFFECT)
         landing = await self._landing(destination, vm)
-        await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=None, key="move-1")
+        await self._start(migration, vm, landing, storage=storage, key="move-1")
         status = await self._finish(migration, vm, eventually)
         assert status.phase is MigrationPhase.SUCCEEDED, status
         assert status.encrypted is True
@@ -73,13 +81,14 @@ class MigrationContract(RefusedMovesContract):
         session: Session,
         destination: Session,
         migration: Migration,
+        support: Support,
         vm: VMId,
         storage: StorageMode,
-        slow_bytes_s: int,
+        pace: int | None,
         eventually: Eventually,
     ) -> None:
         landing = await self._landing(destination, vm)
-        await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=slow_bytes_s, key="move-2")
+        await self._start(migration, vm, landing, storage=storage, key="move-2", pace=pace)
         ended = asyncio.ensure_future(migration.wait(vm))
 
         async def over() -> bool:
@@ -93,110 +102,87 @@ class MigrationContract(RefusedMovesContract):
             await eventually(over, "the move ended")
         finally:
             if not ended.done():
-                await migration.cancel(vm)
+                ended.cancel()
+                await self._end(migration, vm, support, eventually)
         assert (await ended).phase is MigrationPhase.SUCCEEDED
         assert await runs(destination, vm)
         assert not await runs(session, vm)
-
-    async def test_a_cancelled_move_leaves_the_vm_running_at_the_source(
-        self,
-        session: Session,
-        destination: Session,
-        migration: Migration,
-        vm: VMId,
-        storage: StorageMode,
-        slow_bytes_s: int,
-        eventually: Eventually,
-    ) -> None:
-        landing = await self._landing(destination, vm)
-        await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=slow_bytes_s, key="move-3")
-        await migration.cancel(vm)
-        status = await self._finish(migration, vm, eventually)
-        assert status.phase is MigrationPhase.CANCELLED, status
-        await migration.cancel(vm)
-        await self._at_source_only(session, destination, vm)
-
-    async def test_after_a_cancelled_move_a_new_one_succeeds(
-        self,
-        destination: Session,
-        migration: Migration,
-        vm: VMId,
-        storage: StorageMode,
-        slow_bytes_s: int,
-        eventually: Eventually,
-    ) -> None:
-        landing = await self._landing(destination, vm)
-        await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=slow_bytes_s, key="move-4")
-        await migration.cancel(vm)
-        await self._finish(migration, vm, eventually)
-        landing = await self._landing(destination, vm)
-        await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=None, key="move-5")
-        assert (await self._finish(migration, vm, eventually)).phase is MigrationPhase.SUCCEEDED
-
-    async def test_cancelling_when_nothing_moves_changes_nothing(
-        self, session: Session, destination: Session, migration: Migration, vm: VMId
-    ) -> None:
-        await migration.cancel(vm)
-        await self._at_source_only(session, destination, vm)
 
     async def test_the_same_key_begins_a_move_once_and_another_one_is_a_conflict(
         self,
         destination: Session,
         migration: Migration,
+        support: Support,
         vm: VMId,
         storage: StorageMode,
-        slow_bytes_s: int,
+        pace: int | None,
         eventually: Eventually,
     ) -> None:
         landing = await self._landing(destination, vm)
+        for _ in range(2):
+            await self._start(migration, vm, landing, storage=storage, key="once", pace=pace)
         try:
-            for _ in range(2):
-                await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=slow_bytes_s, key="once")
-            with pytest.raises(Conflict):
-                await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=slow_bytes_s, key="twice")
+            await self._start(migration, vm, landing, storage=storage, key="twice", pace=pace)
+        except Conflict:
+            second_was_refused = True
+        except NotFound:
+            second_was_refused = False  # it has left already
+        else:
+            pytest.fail("a second move began while the first was under way")
         finally:
-            await migration.cancel(vm)
-        assert (await self._finish(migration, vm, eventually)).phase is MigrationPhase.CANCELLED
+            status = await self._end(migration, vm, support, eventually)
+        if not second_was_refused:
+            over_too_soon(pace, "a second one was asked for")
+        if pace is not None and present(support, CANCEL):
+            assert status.phase is MigrationPhase.CANCELLED
 
     async def test_a_restarted_reader_finds_the_move(
         self,
         destination: Session,
         second: Session,
         migration: Migration,
+        support: Support,
         vm: VMId,
         storage: StorageMode,
-        slow_bytes_s: int,
+        pace: int | None,
         eventually: Eventually,
     ) -> None:
         assert second.sensing.migration is not None
         assert await second.sensing.migration.status(vm) is None
         landing = await self._landing(destination, vm)
-        await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=slow_bytes_s, key="found")
+        await self._start(migration, vm, landing, storage=storage, key="found", pace=pace)
+        watch = second.sensing.migration
+        ended = asyncio.ensure_future(migration.wait(vm))
+        seen = False
+
+        async def found() -> bool:
+            nonlocal seen
+            status = await watch.status(vm)
+            assert_ours(status, "status")
+            seen = status is not None and status.phase is MigrationPhase.RUNNING
+            return seen or ended.done()
+
         try:
-            watch = second.sensing.migration
-
-            async def found() -> bool:
-                status = await watch.status(vm)
-                assert_ours(status, "status")
-                return status is not None and status.phase is MigrationPhase.RUNNING
-
             await eventually(found, "another session found the move under way")
         finally:
-            await migration.cancel(vm)
-        await self._finish(migration, vm, eventually)
+            ended.cancel()
+            await self._end(migration, vm, support, eventually)
+        if not seen:
+            over_too_soon(pace, "another session looked")
 
     async def test_progress_is_told_and_stays_within_bounds(
         self,
         destination: Session,
         migration: Migration,
         watch: MigrationWatch,
+        support: Support,
         vm: VMId,
         storage: StorageMode,
-        slow_bytes_s: int,
+        pace: int | None,
         eventually: Eventually,
     ) -> None:
         landing = await self._landing(destination, vm)
-        await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=slow_bytes_s, key="progress")
+        await self._start(migration, vm, landing, storage=storage, key="progress", pace=pace)
         processed: list[int] = []
 
         async def moving() -> bool:
@@ -210,7 +196,46 @@ class MigrationContract(RefusedMovesContract):
         try:
             await eventually(moving, "progress was told")
         finally:
-            await migration.cancel(vm)
-        await self._finish(migration, vm, eventually)
+            await self._end(migration, vm, support, eventually)
         assert processed == sorted(processed)
+        if pace is None and len(set(processed)) < 2:
+            pytest.skip(
+                "nobody tells how many bytes of a move are sent, or it was over too soon; it cannot be slowed"
+            )
         assert len(set(processed)) >= 2
+
+    async def test_a_bandwidth_bounds_what_a_move_sends(
+        self,
+        destination: Session,
+        migration: Migration,
+        watch: MigrationWatch,
+        support: Support,
+        vm: VMId,
+        storage: StorageMode,
+        eventually: Eventually,
+        record_property: Record,
+        pace: int | None,
+    ) -> None:
+        need(support, BANDWIDTH)
+        proves(record_property, BANDWIDTH, EFFECT)
+        assert pace is not None
+        loop = asyncio.get_running_loop()
+        began, looks, sent = loop.time(), 0, 0
+        landing = await self._landing(destination, vm)
+        await self._start(migration, vm, landing, storage=storage, key="bounded", pace=pace)
+
+        async def looked_at() -> bool:
+            nonlocal looks, sent
+            status = await watch.status(vm)
+            assert status is not None
+            assert status.phase is MigrationPhase.RUNNING, f"a move at {pace} B/s was over after {looks} looks"
+            looks += 1
+            sent = max(sent, status.processed_bytes or 0)
+            return looks >= LOOKS
+
+        try:
+            await eventually(looked_at, "the move was looked at")
+            seconds = max(loop.time() - began, looks * eventually.pause_s)
+        finally:
+            await self._end(migration, vm, support, eventually)
+        assert 0 < sent <= JITTER * pace * seconds

@@ -25,7 +25,7 @@ class Eventually:
         self, *, pause: Callable[[], Awaitable[None]] = _moment, pause_s: float = MOMENT_S, tries: int = 300
     ) -> None:
         self._pause = pause
-        self._pause_s = pause_s
+        self.pause_s = pause_s
         self._tries = tries
 
     async def __call__(self, question: Callable[[], Awaitable[T]], what: str) -> T:
@@ -46,7 +46,7 @@ class Eventually:
 
     async def seconds(self, seconds: float) -> None:
         """Let at least so much time pass."""
-        for _ in range(math.ceil(seconds / self._pause_s)):
+        for _ in range(math.ceil(seconds / self.pause_s)):
             await self._pause()
 
     async def done(self, work: "asyncio.Future[T]", what: str) -> T:

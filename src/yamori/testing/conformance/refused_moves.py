@@ -5,16 +5,20 @@ import dataclasses
 import pytest
 
 from yamori.capabilities.acting.migration import Migration
+from yamori.capabilities.sensing.migration import MigrationWatch
 from yamori.capabilities.session import Session
-from yamori.model.errors import Conflict, Invalid, NotFound, Refused
+from yamori.model.errors import Conflict, Invalid, NotFound, Refused, Unsupported
 from yamori.model.ids import HostId, VMId
 from yamori.model.migration import StorageMode
 from yamori.model.support import Support
 from yamori.testing.conformance.contract import (
     UNKNOWN_IDS,
     need,
+    present,
 )
-from yamori.testing.conformance.moving import Moving
+from yamori.testing.conformance.moving import BANDWIDTH, Moving
+
+PLENTY_BYTES_S = 1 << 30
 
 
 class RefusedMovesContract(Moving):
@@ -25,7 +29,7 @@ class RefusedMovesContract(Moving):
     ) -> None:
         landing = dataclasses.replace(await self._landing(destination, vm), family="another")
         with pytest.raises(Invalid):
-            await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=None, key="family")
+            await self._start(migration, vm, landing, storage=storage, key="family")
         await self._at_source_only(session, destination, vm)
 
     async def test_a_landing_on_the_same_host_is_invalid(
@@ -36,7 +40,7 @@ class RefusedMovesContract(Moving):
             pytest.skip("no VM at the destination that the source could offer a landing to")
         landing = await self._landing(session, there[0])
         with pytest.raises(Invalid):
-            await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=None, key="same")
+            await self._start(migration, vm, landing, storage=storage, key="same")
         await self._at_source_only(session, destination, vm)
 
     async def test_there_is_no_landing_where_the_vm_runs_already(
@@ -63,7 +67,27 @@ class RefusedMovesContract(Moving):
     ) -> None:
         landing = await self._landing(destination, vm)
         with pytest.raises(Invalid):
-            await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=bandwidth, key="bandwidth")
+            await self._start(migration, vm, landing, storage=storage, key="bandwidth", pace=bandwidth)
+        await self._at_source_only(session, destination, vm)
+
+    async def test_a_bandwidth_that_cannot_be_kept_is_refused(
+        self,
+        session: Session,
+        destination: Session,
+        migration: Migration,
+        watch: MigrationWatch,
+        support: Support,
+        vm: VMId,
+        storage: StorageMode,
+    ) -> None:
+        if present(support, BANDWIDTH):
+            pytest.skip("moves can be bounded here")
+        landing = await self._landing(destination, vm)
+        with pytest.raises(Unsupported) as refused:
+            await self._start(migration, vm, landing, storage=storage, key="bounded", pace=PLENTY_BYTES_S)
+        assert refused.value.capability == BANDWIDTH
+        assert refused.value.why.strip()
+        assert await watch.status(vm) is None
         await self._at_source_only(session, destination, vm)
 
     async def test_a_stopped_vm_cannot_be_moved(
@@ -80,7 +104,7 @@ class RefusedMovesContract(Moving):
         landing = await self._landing(destination, vm)
         await session.acting.power.stop(vm, force=True)
         with pytest.raises(Refused):
-            await migration.start(vm, landing, storage=storage, bandwidth_bytes_s=None, key="stopped")
+            await self._start(migration, vm, landing, storage=storage, key="stopped")
 
     @pytest.mark.parametrize("unknown", UNKNOWN_IDS, ids=range(len(UNKNOWN_IDS)))
     async def test_an_id_that_no_vm_has_is_not_found(
@@ -88,7 +112,7 @@ class RefusedMovesContract(Moving):
     ) -> None:
         landing = await self._landing(destination, vm)
         with pytest.raises(NotFound):
-            await migration.start(VMId(unknown), landing, storage=storage, bandwidth_bytes_s=None, key="unknown")
+            await self._start(migration, VMId(unknown), landing, storage=storage, key="unknown")
         with pytest.raises(NotFound):
             await migration.wait(VMId(unknown))
         with pytest.raises(NotFound):
