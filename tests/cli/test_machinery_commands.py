@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Type
+from yamori.bench.result import Bench, LabWish
 from yamori.demo import play as play_module
 from yamori.demo.play import Audience, DemoOptions
 from yamori.demo.report import Report
@@ -74,19 +75,23 @@ def test_a_demo_whose_stage_cannot_be_built_says_why(run: Type, monkeypatch: pyt
     assert (told.code, "no libvirtd here" in told.err) == (3, True)
 
 
-def benches(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    asked: list[float] = []
+def benches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    asked: list[Any] = []
 
-    def measure(scale: float, progress: Any) -> Any:
-        asked.append(scale)
+    def measure(what: Any, progress: Any) -> Any:
+        asked.append(what)
         progress("measuring")
         return types.SimpleNamespace(
             title="t", rows=[["what", "s"], ["a", "1"]], json={"a": 1}, notes=["on 2 cores"]
         )
 
-    made = types.ModuleType("yamori.bench")
-    made.BENCHES = {"detect": types.SimpleNamespace(summary="cost of a tick", run=measure)}  # type: ignore[attr-defined]
-    monkeypatch.setitem(__import__("sys").modules, "yamori.bench", made)
+    made = Bench(
+        name="detect",
+        summary="cost of a tick",
+        run=measure,
+        labs={"xen": lambda wish, progress: measure(wish, progress)},
+    )
+    monkeypatch.setattr("yamori.bench.BENCHES", {"detect": made})
     return asked
 
 
@@ -102,6 +107,22 @@ def test_bench_lists_and_measures(run: Type, monkeypatch: pytest.MonkeyPatch) ->
     told = run("bench", "detekt")
     assert told.code == 2
     assert "did you mean 'detect'?" in told.err
+
+
+def test_bench_measures_real_hosts_as_asked_and_says_what_it_has_no_use_for(
+    run: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = benches(monkeypatch)
+    assert run("bench", "detect", "--driver", "xen", "--guests", "3", "--scale", "0.5").code == 0
+    assert run("bench", "detect", "--driver", "xen", "--lab", "mine").code == 0
+    assert asked == [LabWish(guests=3, scale=0.5), LabWish(lab="mine")]
+    told = run("bench", "detect", "--lab", "mine")
+    assert told.code == 2
+    assert "--driver xen" in told.err
+    told = run("bench", "detect", "--driver", "xin\x1b[2J")
+    assert told.code == 2
+    assert "there are: xen" in told.err
+    assert "\x1b" not in told.err
 
 
 class Labs:

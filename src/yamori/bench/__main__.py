@@ -6,7 +6,9 @@ import os
 import sys
 
 from yamori.bench import BENCHES
+from yamori.bench.choice import chosen
 from yamori.bench.result import BenchResult
+from yamori.model.errors import Invalid, NotFound
 
 
 def main() -> int:
@@ -17,14 +19,17 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="1.0 is the full size")
     parser.add_argument("--data", help="folder with the real series and traces")
     parser.add_argument("--driver", help="measure one driver alone, where the benchmark can")
+    parser.add_argument("--guests", type=int, help="how many real VMs, where --driver is a real hypervisor")
+    parser.add_argument("--lab", help="measure in this lab, which is up, instead of making one")
     options = parser.parse_args()
     if options.data:
         os.environ["YAMORI_DATA"] = options.data
     bench = BENCHES[options.name]
-    if options.driver is not None and options.driver not in bench.drivers:
-        parser.error(f"{bench.name} measures these drivers: {', '.join(bench.drivers) or 'none'}")
-    run = bench.run if options.driver is None else bench.drivers[options.driver]
-    result = run(options.scale, lambda text: print(text, file=sys.stderr))  # noqa: T201
+    try:
+        run = chosen(bench, driver=options.driver, scale=options.scale, guests=options.guests, lab=options.lab)
+    except (NotFound, Invalid) as error:
+        parser.error(str(error))
+    result = run(lambda text: print(text, file=sys.stderr))  # noqa: T201
     print(json.dumps(dict(result.json), indent=1) if options.json else table(result))  # noqa: T201
     return 0
 

@@ -5,6 +5,7 @@ import statistics
 import time
 from typing import Any
 
+from yamori.bench.real import LABS
 from yamori.bench.result import Bench, BenchResult, Progress, machine
 from yamori.bench.ticks import DRIVERS
 from yamori.model.errors import Unsupported
@@ -96,4 +97,5 @@ BENCH = Bench(
     summary="libvirt collection, beside the bare bulk call; with --driver beside asking VM by VM",
     run=run,
     drivers=DRIVERS,
+    labs=LABS,
 )

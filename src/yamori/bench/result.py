@@ -21,6 +21,19 @@ class BenchResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabWish:
+    """How to measure on real hypervisors. ``guests``: how many real VMs; None: as many as are quick to start.
+
+    ``lab``: the name of one that is up and shall stay; None: one of its own, cleared at the end.
+    ``scale``: 1.0 takes as many readings as make a good median, less is quicker and proves less.
+    """
+
+    scale: float = 1.0
+    guests: int | None = None
+    lab: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """A measurement. ``run(scale, progress)``: 1.0 is the full size, smaller is quicker and proves less."""
 
@@ -29,6 +42,8 @@ class Bench:
     run: Callable[[float, Progress], BenchResult]
     drivers: Mapping[str, Callable[[float, Progress], BenchResult]] = field(default_factory=dict)
     """The same measurement of one driver alone, where that can be chosen."""
+    labs: Mapping[str, Callable[[LabWish, Progress], BenchResult]] = field(default_factory=dict)
+    """The same on a real hypervisor of a lab on this machine; needs root."""
 
 
 def machine() -> dict[str, Any]:

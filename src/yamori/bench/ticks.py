@@ -4,42 +4,19 @@ VM by VM is how public exporters read what has no bulk call, or what they do not
 """
 
 import asyncio
-import statistics
 import tempfile
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from yamori.bench.result import BenchResult, Progress, machine
+from yamori.bench.stopwatch import ONE_BY_ONE, Stopwatch, Ways, over_ours
 from yamori.model.errors import Unsupported
 from yamori.model.ids import EndpointName, HostId
 
 VMS = 1_000
 _TIMES = 5
 _SECONDS = 600.0
-
-
-class Stopwatch:
-    """Wall time and our own CPU time of one thing after the other, and the calls it made."""
-
-    def __init__(self, calls: Callable[[], int]) -> None:
-        self._calls = calls
-        self._taken: list[tuple[float, float, int]] = []
-
-    async def time(self, work: Awaitable[object]) -> None:
-        """Time one."""
-        calls, wall, cpu = self._calls(), time.perf_counter(), time.process_time()
-        await work
-        self._taken.append((time.perf_counter() - wall, time.process_time() - cpu, self._calls() - calls))
-
-    def told(self, vms: int) -> dict[str, float]:
-        """The medians: seconds, calls, and microseconds of our CPU for each VM."""
-        wall, cpu, calls = (statistics.median(column) for column in zip(*self._taken, strict=True))
-        return {"wall_s": wall, "cpu_s": cpu, "calls": calls, "cpu_us_per_vm": cpu / vms * 1e6}
-
-
-Ways = Mapping[str, Mapping[str, float]]
 
 
 def _result(driver: str, vms: int, title: str, told: Ways, notes: tuple[str, ...]) -> BenchResult:
@@ -51,10 +28,7 @@ def _result(driver: str, vms: int, title: str, told: Ways, notes: tuple[str, ...
             f"{each['cpu_us_per_vm']:.0f} us",
         ]
         rows.append([way.replace("_", " "), f"{each['calls']:,.0f}", *cost])
-    ratios: dict[str, float] = {}
-    if "one_by_one" in told:
-        ours, theirs = next(iter(told.values())), told["one_by_one"]
-        ratios = {name: theirs[name] / ours[name] for name in ("calls", "wall_s", "cpu_s")}
+    if ratios := over_ours(told):
         words = f"{ratios['calls']:.0f} x the calls, {ratios['wall_s']:.1f} x the time"
         notes = (f"VM by VM takes {words}, {ratios['cpu_s']:.1f} x our CPU.", *notes)
     return BenchResult(
@@ -98,17 +72,20 @@ def simulator(scale: float, progress: Progress) -> BenchResult:
 async def _libvirt_test(vms: int, progress: Progress) -> dict[str, dict[str, float]]:
     try:
         from yamori.bench.domains import Domains
+        from yamori.bench.exporter import Exporter
         from yamori.drivers.libvirt.usage import LibvirtUsage
     except ImportError as error:
         why = "libvirt-python is not installed: pip install 'yamori[libvirt]'"
         raise Unsupported("bench.libvirt", why) from error
     async with Domains(vms, progress) as domains:
-        usage = LibvirtUsage(domains, HostId("bench"))  # type: ignore[arg-type]  # all of a connection that it uses
-        ours, theirs = Stopwatch(domains.calls), Stopwatch(domains.calls)
+        asked = domains.connection
+        usage = LibvirtUsage(asked, HostId("bench"))  # type: ignore[arg-type]  # all of a connection that it uses
+        exporter = Exporter(asked)
+        ours, theirs = Stopwatch(asked.calls), Stopwatch(asked.calls)
         for _ in range(_TIMES):
             await ours.time(usage.read())
-            await theirs.time(domains.one_by_one())
-        return {"ours": ours.told(vms), "one_by_one": theirs.told(vms)}
+            await theirs.time(exporter.read())
+        return {"ours": ours.told(vms), ONE_BY_ONE: theirs.told(vms)}
 
 
 def libvirt_test(scale: float, progress: Progress) -> BenchResult:
@@ -144,7 +121,7 @@ async def _vsphere(vcenter: Any, vms: int, progress: Progress) -> dict[str, dict
             await theirs.time(session.connection.call(one_by_one, capability="bench", seconds=_SECONDS))
         finally:
             await session.close()
-    return {"ours": fresh.told(vms), "ours_between_samples": between.told(vms), "one_by_one": theirs.told(vms)}
+    return {"ours": fresh.told(vms), "ours_between_samples": between.told(vms), ONE_BY_ONE: theirs.told(vms)}
 
 
 def vsphere(scale: float, progress: Progress) -> BenchResult:

@@ -19,6 +19,7 @@ EXAMPLE = """Examples:
   yamori bench
   yamori bench detect
   yamori bench collect --driver vsphere --json
+  yamori bench collect --driver libvirt-qemu --guests 8
   yamori bench guard --json > guard.json
 
 JSON: what the benchmark measured; without a name {name: summary}.
@@ -46,12 +47,21 @@ def bench(
         str | None,
         typer.Option("--driver", metavar="NAME", help="Measure one driver, beside asking VM by VM (collect)."),
     ] = None,
+    guests: Annotated[
+        int | None,
+        typer.Option("--guests", min=1, max=20, help="Real VMs, with --driver libvirt-qemu or xen; root."),
+    ] = None,
+    lab: Annotated[
+        str | None,
+        typer.Option("--lab", metavar="NAME", help="Measure in this lab, which is up, instead of making one."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a benchmark on this machine and print its numbers."""
     if data is not None:
         os.environ["YAMORI_DATA"] = str(data)
     from yamori.bench import BENCHES
+    from yamori.bench.choice import chosen
     from yamori.policy.document import nearest
 
     if name is None:
@@ -61,14 +71,10 @@ def bench(
         meant = nearest(name, list(BENCHES))
         mend = f"did you mean {meant!r}?" if meant else f"there are: {', '.join(BENCHES)}"
         raise NotFound("there is no such benchmark", subject=clean(name), mend=mend)
-    run = BENCHES[name].run
-    if driver is not None:
-        drivers = BENCHES[name].drivers
-        if driver not in drivers:
-            mend = f"there are: {', '.join(drivers)}" if drivers else f"{name} measures no single driver"
-            raise NotFound("there is no such driver to measure", subject=clean(driver), mend=mend)
-        run = drivers[driver]
-    result = run(scale, lambda text: tell(clean(text)))
+    run = chosen(
+        BENCHES[name], driver=None if driver is None else clean(driver), scale=scale, guests=guests, lab=lab
+    )
+    result = run(lambda text: tell(clean(text)))
     if as_json:
         emit(dict(result.json))
         return
