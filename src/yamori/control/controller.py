@@ -260,7 +260,9 @@ class Controller:
         home = (run.before or {}).get(FROM)
         if not isinstance(home, str) or self.host_of(run.subject) == home:
             raise Conflict("it is where it was before this move", subject=run.subject)
-        back = Migrate(vm=run.subject, to=HostId(home))
+        action = run.decision.action
+        stopping = isinstance(action, Migrate) and action.stopping
+        back = Migrate(vm=run.subject, to=HostId(home), stopping=stopping)
         decision, begun = await self.request(back, by=by, reason=f"undo of run {run.id}", dry_run=False)
         if begun is None:
             raise NotPermitted(decision.reason, subject=run.subject)

@@ -40,7 +40,8 @@ def _action(run: Run) -> str:
         limits = ", ".join(f"{k} {allowance(LimitKind(k), v)}" for k, v in action.limits.items())
         return f"throttle to {limits} for at most {action.expires_after_s:.0f} s"
     if isinstance(action, Migrate):
-        return f"migrate to {action.to or 'a host of control’s choice'}"
+        leave = ", standing still if it must" if action.stopping else ""
+        return f"migrate to {action.to or 'a host of control’s choice'}{leave}"
     return action.verb
 
 

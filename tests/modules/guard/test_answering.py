@@ -1,5 +1,6 @@
 """Findings in, proposals out: the ladder of limits, hands off, moves, letting go."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -73,6 +74,21 @@ def test_a_move_is_not_proposed_at_every_reading():
     told = [theatre.tick(ATTACK)[1] for _ in range(28)]
     assert sum(len(proposals) for proposals in told) == 1
     assert sum(len(theatre.tick(ATTACK)[1]) for _ in range(30)) == 1
+
+
+def test_after_a_move_that_was_not_made_the_next_one_is_proposed():
+    theatre = Theatre({**CAST, "bad": "gold"}, can_migrate=BOTH)
+    told = [attacked(theatre)[1], *(theatre.tick(ATTACK)[1] for _ in range(100))]
+    moved = [p.action.vm for proposals in told for p in proposals]
+    assert len(moved) == 4
+    assert set(moved) == {"g", "s"}
+    assert all(first != second for first, second in itertools.pairwise(moved))
+
+
+def test_no_module_asks_by_itself_that_a_vm_stands_still():
+    theatre = Theatre({**CAST, "bad": "gold"}, can_migrate=BOTH)
+    told = [attacked(theatre)[1], *(theatre.tick(ATTACK)[1] for _ in range(100))]
+    assert not any(p.action.stopping for proposals in told for p in proposals)
 
 
 def test_nothing_is_proposed_while_a_run_is_under_way():

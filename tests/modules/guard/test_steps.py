@@ -367,6 +367,75 @@ async def test_undoing_a_move_under_way_cancels_it():
     assert (await bench.a.sensing.inventory.vm(bench.vm)).state is PowerState.RUNNING
 
 
+def still(bench):
+    """Let the VM be one that stands still while it is sent."""
+    bench.world.columns.moves_live[bench.world.row(bench.vm)] = False
+
+
+async def test_a_check_notes_how_the_move_would_go():
+    bench = Bench()
+    context = await bench.context(landing=True)
+    before = await MigrateSteps().check(Migrate(vm=bench.vm, to=HostId("b")), context)
+    assert before["forecast"]["live"] is True
+    assert before["forecast"]["downtime_s"] == pytest.approx(0.305)
+
+
+async def test_a_vm_that_would_stand_still_is_refused_before_anything_begins():
+    bench = Bench()
+    still(bench)
+    action, context = Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=True)
+    with pytest.raises(Unsupported, match="stands still while") as refused:
+        await MigrateSteps().check(action, context)
+    assert refused.value.capability == "migration.live"
+    assert "allow" in refused.value.mend
+    assert await bench.a.sensing.migration.status(bench.vm) is None
+    assert (await bench.a.sensing.inventory.vm(bench.vm)).state is PowerState.RUNNING
+
+
+async def test_a_vm_that_may_stand_still_is_moved_and_how_long_is_noted_beforehand():
+    bench = Bench()
+    still(bench)
+    action = Migrate(vm=bench.vm, to=HostId("b"), stopping=True)
+    context = await bench.context(landing=True)
+    before = await MigrateSteps().check(action, context)
+    assert before["forecast"]["live"] is False
+    assert before["forecast"]["downtime_s"] > 0
+    await moved(bench, context, action, before)
+    assert await MigrateSteps().verify(action, before, context) == {"host": "b", "copies": 1}
+
+
+async def test_undoing_a_move_of_a_vm_that_stands_still_lets_it_go_on():
+    bench = Bench()
+    still(bench)
+    action = Migrate(vm=bench.vm, to=HostId("b"), stopping=True)
+    context = await bench.context(landing=True)
+    before = await MigrateSteps().check(action, context)
+    task = asyncio.create_task(MigrateSteps().apply(action, before, context))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert (await bench.a.sensing.inventory.vm(bench.vm)).state is PowerState.PAUSED
+    with pytest.raises(Conflict, match="while it is moved"):
+        await bench.a.acting.power.resume(bench.vm)
+    await MigrateSteps().undo(action, before, context)
+    with pytest.raises(Interrupted):
+        await task
+    assert (await bench.a.sensing.inventory.vm(bench.vm)).state is PowerState.RUNNING
+
+
+async def test_a_move_that_cannot_be_stopped_says_so_when_it_is_undone_and_goes_on():
+    bench = Bench(without={"migration.cancel": "what has begun goes on"})
+    action, context = Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=True)
+    before = await MigrateSteps().check(action, context)
+    task = asyncio.create_task(MigrateSteps().apply(action, before, context))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    with pytest.raises(Unsupported, match="what has begun goes on"):
+        await MigrateSteps().undo(action, before, context)
+    bench.world.advance(20)
+    await task
+    assert (await MigrateSteps().verify(action, before, context))["copies"] == 1
+
+
 async def test_a_move_without_a_destination_is_refused():
     bench = Bench()
     with pytest.raises(Conflict):

@@ -1,24 +1,39 @@
 """What moves do to a world as time passes: begin, send, arrive, fail. A VM that cannot move live is paused."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from yamori.drivers.simulator.columns import State
-from yamori.drivers.simulator.moves import Move
+from yamori.drivers.simulator.columns import Columns, State
+from yamori.drivers.simulator.faults import Faults
+from yamori.drivers.simulator.hardware import Hardware
+from yamori.drivers.simulator.moves import Move, Moves
 from yamori.model.change import ChangeKind
+from yamori.model.ids import VMId
 from yamori.model.migration import MigrationPhase
 
-if TYPE_CHECKING:
-    from yamori.drivers.simulator.world import World
+
+class Ground(Protocol):
+    """What moves need of the world that they happen in."""
+
+    columns: Columns
+    faults: Faults
+    hardware: Hardware
+    moves: Moves
+
+    def set_state(self, vm: VMId, state: State, kind: ChangeKind) -> None:
+        """Put a VM into a state and tell of it."""
+
+    def place(self, vm: VMId, host: str) -> None:
+        """Put a VM on another host."""
 
 
-def begin(world: "World", move: Move) -> None:
+def begin(world: Ground, move: Move) -> None:
     """Put a new move under way; a VM that must stand still does so from now on."""
     world.moves.begin(move)
     if move.still:
         world.set_state(move.vm, State.PAUSED, ChangeKind.PAUSED)
 
 
-def run(world: "World", seconds: float) -> None:
+def run(world: Ground, seconds: float) -> None:
     """Let all moves send for so long; those that are through arrive, those that a fault strikes fail."""
     for move in world.moves.under_way():
         running = world.columns.state[move.row] == State.RUNNING
@@ -31,7 +46,7 @@ def run(world: "World", seconds: float) -> None:
             end(world, move, MigrationPhase.SUCCEEDED)
 
 
-def end(world: "World", move: Move, phase: MigrationPhase, error: str | None = None) -> None:
+def end(world: Ground, move: Move, phase: MigrationPhase, error: str | None = None) -> None:
     """End a move; a VM that stood still for it goes on, wherever it now is."""
     if move.still and world.columns.state[move.row] == State.PAUSED:
         world.set_state(move.vm, State.RUNNING, ChangeKind.RESUMED)

@@ -224,23 +224,27 @@ def _migrate(q: Question, why: str) -> Sequence[Proposal]:
     candidates = [q.cause, *q.finding.victims]
     if q.finding.nature == Nature.ATTACK:
         candidates = [*q.finding.victims]
-    for vm in candidates:
-        if _movable(vm, q.view):
-            return [_proposal(Migrate(vm=vm), f"{why}; {q.finding.summary}", q.finding, q.view)]
-    return []
+    vm = _in_turn(candidates, q.view, since, q.settings)
+    return [] if vm is None else [_proposal(Migrate(vm=vm), f"{why}; {q.finding.summary}", q.finding, q.view)]
 
 
 def _overloaded(finding: Finding, view: FleetView, settings: GuardSettings) -> Sequence[Proposal]:
     """Nobody is to blame: after a long time move a victim away, where that is possible."""
     f = facts(finding)
-    due = (f(Word.LASTED) - settings.migrate_s) % settings.again_s < f(Word.TICK)
-    lasting = f(Word.LASTED) >= settings.migrate_s and f(Word.SUFFERING) > 0 and due
+    since = f(Word.LASTED) - settings.migrate_s
+    lasting = since >= 0 and f(Word.SUFFERING) > 0 and since % settings.again_s < f(Word.TICK)
     if finding.closed_at is not None or not lasting or not _can_leave(finding, view):
         return []
-    for vm in finding.victims:
-        if _movable(vm, view):
-            return [_proposal(Migrate(vm=vm), f"{finding.summary} for {f(Word.LASTED):.0f} s", finding, view)]
-    return []
+    vm = _in_turn(finding.victims, view, since, settings)
+    if vm is None:
+        return []
+    return [_proposal(Migrate(vm=vm), f"{finding.summary} for {f(Word.LASTED):.0f} s", finding, view)]
+
+
+def _in_turn(candidates: Sequence[VMId], view: FleetView, since: float, settings: GuardSettings) -> VMId | None:
+    """Return whom to move this time: each in turn, for the one before could not go, or its going did not help."""
+    movable = [vm for vm in candidates if _movable(vm, view)]
+    return movable[int(since // settings.again_s) % len(movable)] if movable else None
 
 
 def _can_leave(finding: Finding, view: FleetView) -> bool:

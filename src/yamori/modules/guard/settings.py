@@ -43,7 +43,7 @@ class GuardSettings(BaseModel):
     overload_s: float = Field(default=5.0, ge=0)
     """Suffering without a cause is told after this."""
     again_s: float = Field(default=30.0, gt=0)
-    """A move is proposed again after this, if it was not made or did not help."""
+    """A move that was not made, or did not help, is followed after this by that of the next VM in question."""
     migrate_s: float = Field(default=120.0, ge=0)
     """Suffering without a cause that lasts so long makes the guard propose to move a victim away."""
     blind_s: float = Field(default=10.0, gt=0)

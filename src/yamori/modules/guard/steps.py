@@ -21,7 +21,8 @@ from yamori.model.errors import (
 )
 from yamori.model.ids import HostId, VMId
 from yamori.model.limits import LimitKind, Limits
-from yamori.model.migration import MigrationPhase, StorageMode
+from yamori.model.migration import Forecast, Landing, MigrationPhase, StorageMode
+from yamori.model.plain import to_plain
 from yamori.model.vm import VM, PowerState
 from yamori.modules.guard.rounding import same, stricter, words
 from yamori.modules.guard.terms import Values, allowed, drift, plain, sound, untouched, values
@@ -169,10 +170,13 @@ class ReleaseSteps:
 
 
 class MigrateSteps:
-    """Moves a running VM, encrypted, and proves that exactly one copy runs. Notes ``from`` and ``to``."""
+    """Moves a running VM, encrypted, and proves that exactly one copy runs. Notes how and where from."""
 
     async def check(self, action: Migrate, context: StepContext) -> Json:
-        """Refuse when either side cannot, the VM does not run, moves already, or is at the destination."""
+        """Refuse when either side cannot, the VM does not run, moves already, or is at the destination.
+
+        A VM that would stand still while it is sent is refused too, unless the action allows that.
+        """
         _mover(context)
         vm = await _running(context.sensing, action.vm)
         if context.destination is None or action.to is None:
@@ -183,7 +187,9 @@ class MigrateSteps:
             raise Unsupported("migration.live", f"{action.to} cannot take VMs", subject=action.vm)
         if await _under_way(context, action.vm):
             raise Conflict("the VM is being moved already", subject=action.vm)
-        return {"from": vm.host, "to": action.to, "storage": _storage(vm).value}
+        storage = _storage(vm)
+        forecast = await _forecast(action, context.landing, storage, context)
+        return {"from": vm.host, "to": action.to, "storage": storage.value, "forecast": to_plain(forecast)}
 
     async def apply(self, action: Migrate, before: Json, context: StepContext) -> None:
         """Start the move, or join it where it is under way, and wait for its end. Does nothing when it is done."""
@@ -199,6 +205,7 @@ class MigrateSteps:
                 storage=StorageMode(before["storage"]),
                 bandwidth_bytes_s=None,
                 key=context.key,
+                stopping=action.stopping,
             )
         status = await mover.wait(action.vm)
         if status.phase is not MigrationPhase.SUCCEEDED:
@@ -269,6 +276,17 @@ def _mover(context: StepContext) -> Migration:
     if context.acting.migration is None:
         raise Unsupported("migration.live", "this endpoint cannot move VMs")
     return context.acting.migration
+
+
+async def _forecast(action: Migrate, landing: Landing, storage: StorageMode, context: StepContext) -> Forecast:
+    """Ask how the VM would move. Raises Unsupported where it would stand still and that was not allowed."""
+    watch = context.sensing.migration
+    if watch is None:
+        raise Unsupported("migration.live", "this endpoint cannot tell how it would move VMs")
+    forecast = await watch.forecast(action.vm, landing, storage=storage, bandwidth_bytes_s=None)
+    if not forecast.live and not action.stopping:
+        raise Unsupported("migration.live", forecast.why, subject=action.vm, mend="allow that it stands still")
+    return forecast
 
 
 async def _under_way(context: StepContext, vm: VMId) -> bool:
