@@ -1,5 +1,7 @@
 """VMs that cannot move live: said before anything begins, moved only where that is allowed, never by a module."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.scenarios.fleet import SimulatedFleet, until
