@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ("tests.lab_session", "tests.drivers.vsphere.simulated")
+pytest_plugins = ("tests.lab_session", "tests.xen_session", "tests.drivers.vsphere.simulated")
 
 # How long an example takes says nothing on a machine that runs hypervisors beside the tests.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

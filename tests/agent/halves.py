@@ -53,12 +53,12 @@ class AgentHalf:
 
 
 def halves(
-    world: World, endpoint: str = "alpha", host: str = "host-0"
+    world: World, endpoint: str = "alpha", host: str = "host-0", *, agent_sees: str | None = None
 ) -> tuple[SimulatorSession, SimulatorSession, JoinedSession]:
     """Return the hypervisor's half, the agent's, and both joined."""
     name = EndpointName(endpoint)
     lacking = dict.fromkeys(BY_AGENT - BY_BOTH, "the hypervisor lacks it")
     foreign = {f: "not the agent's business" for f in FEATURES if f not in BY_AGENT and f != "inventory"}
     native = SimulatorSession(world, name, hosts=[host], without=lacking)
-    agent = SimulatorSession(world, name, hosts=[host], without=foreign)
+    agent = SimulatorSession(world, name, hosts=[agent_sees or host], without=foreign)
     return native, agent, JoinedSession(name, native, AgentHalf(agent))

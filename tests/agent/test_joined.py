@@ -4,7 +4,8 @@ import pytest
 
 from tests.agent.halves import halves
 from yamori.drivers.simulator import World, WorldShape
-from yamori.model.errors import Invalid, Unreachable
+from yamori.model.errors import Conflict, Invalid, NotFound, Unreachable
+from yamori.model.ids import VMId
 from yamori.model.limits import LimitKind
 from yamori.model.support import Level
 
@@ -109,3 +110,19 @@ async def test_usage_fails_alone_while_the_agent_is_away(world: World) -> None:
     with pytest.raises(Unreachable):
         await joined.sensing.usage.read()
     assert len((await joined.sensing.inventory.read()).vms) == 2
+
+
+async def test_a_vm_that_only_the_hypervisor_sees_is_not_running_rather_than_not_there() -> None:
+    world = World(WorldShape(hosts=2, vms_per_host=1))
+    _, _, joined = halves(world, agent_sees="host-1")
+    await joined.probe()
+    vm = world.vms("host-0")[0]
+    assert joined.sensing.limits is not None
+    assert joined.acting.limits is not None
+    read = await joined.sensing.limits.read(vm)
+    assert "sees only what runs" in read.unknown[IN]
+    assert read.values[WEIGHT] is not None
+    with pytest.raises(Conflict, match="sees only what runs"):
+        await joined.acting.limits.set(vm, {IN: 1e6})
+    with pytest.raises(NotFound):
+        await joined.acting.limits.set(VMId("00000000-0000-4000-8000-000000000000"), {IN: 1e6})

@@ -1,32 +1,22 @@
-"""A real Xen behind real libvirt keeps the kit's promises, by what libvirt itself offers: no agent beside it.
-
-Sessions come from `open_session` alone, so that the same classes can speak for Xen and its agent joined.
-"""
+"""A real Xen behind real libvirt, joined with the agent in its dom0, keeps the kit's promises."""
 
 import asyncio
-import contextlib
-import os
-import time
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
 
-import libvirt
 import pytest
 
-from tests.lab_session import settings_of, why_not
+from tests.xen_session import PV, PVH, Whole, XenLoad, open_session, row_of, share
+from yamori.capabilities.sensing.usage import Usage
 from yamori.capabilities.session import Session
-from yamori.drivers.libvirt import DRIVER
-from yamori.drivers.libvirt.connection import start_event_loop
-from yamori.lab.attack import AttackKind
-from yamori.lab.lab import Lab, clear_lab
-from yamori.lab.spec import LabSpec
+from yamori.lab.lab import Lab
 from yamori.lab.xen.host import XenHost
-from yamori.model.errors import Failed
-from yamori.model.ids import EndpointName, VMId
+from yamori.model.ids import VMId
 from yamori.model.limits import LimitKind
 from yamori.model.vm import VM, PowerState
 from yamori.testing.conformance.changes import ChangesContract
 from yamori.testing.conformance.contract import EFFECT, Contract, Record, proves
+from yamori.testing.conformance.effects import EffectsContract, Load
+from yamori.testing.conformance.expiry import ExpiryContract
 from yamori.testing.conformance.inventory import InventoryContract
 from yamori.testing.conformance.limits import LimitsContract
 from yamori.testing.conformance.patience import Eventually
@@ -36,65 +26,6 @@ from yamori.testing.conformance.support import SupportContract
 from yamori.testing.conformance.usage import UsageContract
 
 pytestmark = [pytest.mark.lab, pytest.mark.xen, pytest.mark.full, pytest.mark.timeout(1200)]
-
-HOST, PV, PVH = "xen-a", "vm-x1", "vm-x2"
-PATIENT = {"timeouts": {"connect_s": 60, "read_s": 60, "act_s": 180}}
-"""An emulated machine that shares two cores with others answers late."""
-PATIENCE_SECONDS = 240.0
-
-
-@pytest.fixture(scope="session")
-def xen(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """One Xen host with a paravirtual and a PVH guest; the lab named by ``--lab`` if it has one."""
-    present = request.config.getoption("--lab")
-    if present is not None and Lab.open(present).spec.xen_hosts:
-        yield Lab.open(present)
-        return
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(f"NO LAB ON THIS MACHINE: {reason}")
-    name = f"xenkit-{os.getpid()}"
-    try:
-        yield asyncio.run(Lab.up(LabSpec(name=name, hosts=0, xen_hosts=1, xen_guests_per_host=2, xen_pvh=(PVH,))))
-    finally:
-        asyncio.run(clear_lab(name))
-
-
-@pytest.fixture(scope="session")
-def host(xen: Lab) -> XenHost:
-    return xen.xen_host(HOST)
-
-
-async def open_session(lab: Lab) -> Session:
-    return await DRIVER.connect(EndpointName(HOST), settings_of(lab, HOST, **PATIENT))
-
-
-class Whole:
-    """One guest of one host; it runs, free of limits, before each test."""
-
-    guest = PV
-
-    @pytest.fixture
-    def vm(self, xen: Lab, host: XenHost) -> VMId:
-        vm = VMId(xen.guest(self.guest).uuid)
-        bring_back(host, vm)
-        return vm
-
-    @pytest.fixture
-    async def session(self, xen: Lab) -> AsyncIterator[Session]:
-        session = await open_session(xen)
-        yield session
-        await session.close()
-
-    @pytest.fixture
-    async def second(self, xen: Lab) -> AsyncIterator[Session]:
-        session = await open_session(xen)
-        yield session
-        await session.close()
-
-    @pytest.fixture
-    def eventually(self) -> Eventually:
-        return Eventually(tries=900)  # three minutes
 
 
 class TestInventory(Whole, InventoryContract): ...
@@ -132,7 +63,38 @@ class TestPowerOfPvh(Whole, PowerContract):
     guest = PVH
 
 
+class TestExpiry(Whole, ExpiryContract):
+    short_s = 12.0
+
+
+class TestEffects(Whole, EffectsContract):
+    @pytest.fixture
+    def eventually(self) -> Eventually:
+        async def pause() -> None:
+            await asyncio.sleep(1.0)
+
+        return Eventually(pause=pause, pause_s=1.0, tries=120)
+
+    async def spent(self, kind: LimitKind, usage: Usage, vm: VMId, load: Load, eventually: Eventually) -> float:
+        """Dom0 counts what comes out of a guest before it is bounded: what arrived is asked of the receiver."""
+        if kind is not LimitKind.NET_OUT:
+            return await super().spent(kind, usage, vm, load, eventually)
+        assert isinstance(load, XenLoad)
+        assert load.flood is not None
+        return await asyncio.to_thread(load.flood.answered_per_s, 4.0)
+
+
 class TestSupport(Whole, SupportContract): ...
+
+
+class TestSupportWithoutTheAgent(Whole, SupportContract):
+    variant = None  # an operator of Xen has the agent: what is without it is told by the cells' reasons
+
+    @pytest.fixture
+    async def session(self, xen: Lab) -> AsyncIterator[Session]:
+        session = await open_session(xen)
+        yield session
+        await session.close()
 
 
 class TestXen(Whole, Contract):
@@ -146,35 +108,23 @@ class TestXen(Whole, Contract):
 
     async def test_a_cap_bounds_the_cpu_time_that_xen_counts(
         self,
-        xen: Lab,
         host: XenHost,
         session: Session,
         vm: VMId,
+        load: XenLoad,
         record_property: Record,
     ) -> None:
         proves(record_property, "limits.cpu_cap", EFFECT)
         assert session.acting.limits is not None
 
-        await self._burn(xen, host, vm)
+        await load.burn(vm, "cpu")
         try:
             await session.acting.limits.set(vm, {LimitKind.CPU_CAP: 0.25})
             assert await share(host, self.guest) <= 0.25 * 1.2
             await session.acting.limits.set(vm, {LimitKind.CPU_CAP: None})
             assert await share(host, self.guest) >= 0.25 * 1.6
         finally:
-            await xen.stop_attack(self.guest)
-
-    async def _burn(self, xen: Lab, host: XenHost, vm: VMId) -> None:
-        """Let the guest burn CPU, once it is up. One that came up without its card cannot be told to: again."""
-        for _ in range(4):
-            deadline = time.monotonic() + PATIENCE_SECONDS / 4
-            while time.monotonic() < deadline:
-                with contextlib.suppress(Failed):
-                    await xen.attack(self.guest, AttackKind.CPU, seconds=240)
-                    return
-                await asyncio.sleep(1.0)
-            await asyncio.to_thread(bring_back, host, vm, anew=True)
-        raise AssertionError(f"{self.guest} does not obey")
+            await load.rest(vm)
 
     async def test_a_memory_limit_takes_memory_that_xen_counts(
         self, host: XenHost, session: Session, vm: VMId, eventually: Eventually, record_property: Record
@@ -205,61 +155,3 @@ class TestXen(Whole, Contract):
 
 class TestXenOfPvh(TestXen):
     guest = PVH
-
-
-def row_of(host: XenHost, name: str) -> dict[str, Any]:
-    """What `xl list` says of a guest."""
-    for line in host.run(["xl", "list"], timeout_seconds=60).splitlines()[1:]:
-        told = line.split()
-        if told[0] == name:
-            return {"memory_mib": int(told[2]), "state": told[4], "cpu_s": float(told[5])}
-    raise AssertionError(f"Xen has no domain {name}")
-
-
-async def share(host: XenHost, name: str, *, seconds: float = 8.0) -> float:
-    """Cores that a guest used meanwhile, by Xen's own count, over dom0's clock."""
-    told = await asyncio.to_thread(
-        host.run,
-        ["sh", "-c", f"xl list {name}; cat /proc/uptime; sleep {seconds}; xl list {name}; cat /proc/uptime"],
-        timeout_seconds=120,
-    )
-    lines = [line.split() for line in told.splitlines()]
-    spent = [float(line[5]) for line in lines if line[0] == name]
-    clock = [float(line[0]) for line in lines if len(line) == 2]
-    return (spent[1] - spent[0]) / (clock[1] - clock[0])
-
-
-def bring_back(host: XenHost, vm: VMId, *, anew: bool = False) -> None:
-    """Have a guest run, with nothing set, whatever the last test did to it or to libvirtd."""
-    start_event_loop()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            link = libvirt.open(host.local_uri)
-            try:
-                domain = link.lookupByUUIDString(vm)
-                if anew and domain.isActive():
-                    domain.destroy()
-                _restore(domain)
-            finally:
-                link.close()
-        except libvirt.libvirtError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(1.0)
-        else:
-            return
-
-
-def _restore(domain: Any) -> None:
-    code = domain.state()[0]
-    if code not in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_SHUTOFF):
-        domain.destroy()
-    if not domain.isActive():
-        domain.create()
-    if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
-        domain.resume()
-    domain.setSchedulerParametersFlags({"cap": 0, "weight": 256}, 0)
-    most = domain.maxMemory()
-    if domain.info()[2] < most:
-        domain.setMemoryFlags(most, libvirt.VIR_DOMAIN_AFFECT_LIVE)

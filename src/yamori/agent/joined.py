@@ -42,7 +42,7 @@ class JoinedSession:
         usage = native.usage or (agent.usage if self._may("usage") else None)
         limits = native.limits
         if agent.limits is not None and self._may("limits"):
-            limits = JoinedLimitsReader(self._routes(), native.limits, agent.limits)
+            limits = JoinedLimitsReader(self._routes(), native.inventory, native.limits, agent.limits)
         return replace(native, usage=usage, limits=limits)
 
     @property
@@ -51,7 +51,9 @@ class JoinedSession:
         native, agent = self._native.acting, self._agent.acting
         limits = native.limits
         if agent.limits is not None and self._may("limits"):
-            limits = JoinedLimitsWriter(self._routes(), native.limits, agent.limits)
+            limits = JoinedLimitsWriter(
+                self._routes(), self._native.sensing.inventory, native.limits, agent.limits
+            )
         return replace(native, limits=limits)
 
     async def probe(self) -> Support:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from yamori.capabilities.acting.limits import LimitsWriter
+from yamori.capabilities.sensing.inventory import Inventory
 from yamori.capabilities.sensing.limits import LimitsReader
-from yamori.model.errors import TimedOut, Unreachable, Unsupported
+from yamori.model.errors import Conflict, NotFound, TimedOut, Unreachable, Unsupported
 from yamori.model.ids import EndpointName, VMId
 from yamori.model.limits import LimitKind, Limits, check_sense
 
@@ -31,8 +32,11 @@ class Routes:
 class JoinedLimitsReader:
     """Reads from both. What cannot be read from one of them is unknown, with the reason; the rest is told."""
 
-    def __init__(self, routes: Routes, native: LimitsReader | None, agent: LimitsReader) -> None:
+    def __init__(
+        self, routes: Routes, inventory: Inventory, native: LimitsReader | None, agent: LimitsReader
+    ) -> None:
         self._routes = routes
+        self._inventory = inventory
         self._native = native
         self._agent = agent
 
@@ -43,12 +47,11 @@ class JoinedLimitsReader:
             native = await self._native.read(vm)
         values, unknown = dict(native.values), dict(native.unknown)
         pinning = native.pinning
-        try:
-            agent = await self._agent.read(vm)
-        except _AWAY as error:
+        agent = await self._agents(vm)
+        if isinstance(agent, str):
             for kind in LimitKind:
                 if kind not in values and (self._routes.by_agent(kind) or not self._routes.agents):
-                    unknown[kind] = f"the agent on the host cannot be asked: {error.message}"[:400]
+                    unknown[kind] = agent[:400]
             return Limits(values=values, unknown=unknown, pinning=pinning)
         for kind in LimitKind:
             if kind in agent.values and (self._routes.by_agent(kind) or kind not in values):
@@ -58,12 +61,24 @@ class JoinedLimitsReader:
             pinning = agent.pinning
         return Limits(values=values, unknown=unknown, pinning=pinning)
 
+    async def _agents(self, vm: VMId) -> Limits | str:
+        """What the agent tells, or why it cannot."""
+        try:
+            return await self._agent.read(vm)
+        except NotFound:
+            return await _unseen(self._inventory, vm)
+        except _AWAY as error:
+            return f"the agent on the host cannot be asked: {error.message}"
+
 
 class JoinedLimitsWriter:
     """Sends each kind to who keeps it. Everything that can be known beforehand is checked before any change."""
 
-    def __init__(self, routes: Routes, native: LimitsWriter | None, agent: LimitsWriter) -> None:
+    def __init__(
+        self, routes: Routes, inventory: Inventory, native: LimitsWriter | None, agent: LimitsWriter
+    ) -> None:
         self._routes = routes
+        self._inventory = inventory
         self._native = native
         self._agent = agent
 
@@ -82,6 +97,8 @@ class JoinedLimitsWriter:
         if agents:
             try:
                 await self._agent.set(vm, agents, lapse_s=lapse_s)
+            except NotFound:
+                raise Conflict(await _unseen(self._inventory, vm), subject=vm) from None
             except Unreachable as away:
                 await self._instead(vm, agents, away, lapse_s)
 
@@ -111,3 +128,9 @@ class JoinedLimitsWriter:
             await self._native.set(vm, limits, lapse_s=lapse_s)
         except Unsupported:
             raise away from None
+
+
+async def _unseen(inventory: Inventory, vm: VMId) -> str:
+    """Say why the agent knows nothing of a VM that the hypervisor knows. Raises NotFound where neither does."""
+    found = await inventory.vm(vm)
+    return f"the agent on the host sees only what runs, and the VM is {found.state}"
