@@ -108,7 +108,11 @@ def test_an_agents_certificate_is_for_an_agent_only_and_backdated_a_little(autho
     issued = authority.issue_agent("rack-a", request_pem(new_key()), NOW, DAY)
     found = x509.load_pem_x509_certificate(issued.pem.encode())
     usage = found.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [type(name) for name in names] == [x509.UniformResourceIdentifier], (
+        "no name of a host: nor the controller's"
+    )
     assert found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
     certificate = issued.certificate
     assert certificate.agent == "rack-a"
@@ -132,6 +136,11 @@ def test_a_name_that_no_endpoint_can_have_gets_no_certificate(authority: Authori
         agent_name(name)
     with pytest.raises(Invalid):
         authority.issue_agent(name, request_pem(new_key()), NOW, DAY)
+
+
+def test_no_agent_can_have_the_name_of_the_controller(authority: Authority) -> None:
+    with pytest.raises(Invalid, match="controller"):
+        authority.issue_agent(CONTROLLER_NAME, request_pem(new_key()), NOW, DAY)
 
 
 def test_a_request_must_be_signed_by_its_own_key_and_on_our_curve() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from yamori.agent.functions.carrying import Way
     from yamori.agent.install.plan import Outcome, Plan
     from yamori.agent.service.settings import Settings
     from yamori.model.plain import Json
@@ -44,7 +45,7 @@ def run(config: Path | None) -> None:
         from yamori.agent.service.running import check_state_dir, until_stopped
 
         check_state_dir(settings.state_dir)
-        session = await open_host(settings.host)
+        session = await open_host(settings.host, way=_way(settings))
         await until_stopped(session, state_dir=settings.state_dir, controller=settings.agent.controller)
 
     asyncio.run(work())
@@ -191,6 +192,16 @@ def _plan(config: Path | None) -> Plan:
     from yamori.agent.service.settings import CONFIG
 
     return Plan(settings=_begin(config), config=config or CONFIG)
+
+
+def _way(settings: Settings) -> Way | None:
+    from yamori.agent.functions.carrying import Way
+    from yamori.agent.service.credentials import Credentials
+    from yamori.agent.service.identity import IdentityFile
+
+    if settings.agent.passage is None:
+        return None
+    return Way(settings=settings.agent.passage, contexts=Credentials(IdentityFile(settings.state_dir)))
 
 
 def _told(outcomes: Sequence[Outcome]) -> Json:

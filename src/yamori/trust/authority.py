@@ -5,6 +5,7 @@ Its key and certificate are in the state directory, readable by their owner only
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,6 +42,7 @@ LARGEST_CERTIFICATE = 4096
 """Characters of a certificate in PEM that is taken from a file or the wire."""
 
 _ORGANISATION = "Yamori"
+_BOTH_ENDS = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,18 +84,24 @@ class Authority:
         key = new_key()
         names = x509.SubjectAlternativeName([x509.DNSName(CONTROLLER_NAME)])
         issued = self._issue(
-            CONTROLLER_NAME, key.public_key(), names, ExtendedKeyUsageOID.SERVER_AUTH, now, SERVER_LIFETIME
+            CONTROLLER_NAME, key.public_key(), names, (ExtendedKeyUsageOID.SERVER_AUTH,), now, SERVER_LIFETIME
         )
         return ServerIdentity(
             pem=certificate_pem(issued), key=key_pem(key), renew_at=whole_second(now) + SERVER_LIFETIME * 2 / 3
         )
 
     def issue_agent(self, name: str, untrusted_request: str, now: datetime, lifetime: timedelta) -> Issued:
-        """Issue a certificate for the key of a request, in the name that *we* say. Raises Invalid."""
+        """Issue a certificate for the key of a request, in the name that *we* say. Raises Invalid.
+
+        It serves for both ends of a connection, since agents talk to one another. None can pass for the
+        controller: that is a DNS name, and this one is a URI.
+        """
         named = agent_name(name)
+        if named == CONTROLLER_NAME:
+            raise Invalid(f"{named} is the controller's own name")
         key = read_request(untrusted_request)
         names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(AGENT_URI + named)])
-        issued = self._issue(named, key, names, ExtendedKeyUsageOID.CLIENT_AUTH, now, lifetime)
+        issued = self._issue(named, key, names, _BOTH_ENDS, now, lifetime)
         return Issued(
             pem=certificate_pem(issued),
             certificate=read_certificate(issued.public_bytes(serialization.Encoding.DER)),
@@ -104,7 +112,7 @@ class Authority:
         name: str,
         key: ec.EllipticCurvePublicKey,
         names: x509.SubjectAlternativeName,
-        purpose: x509.ObjectIdentifier,
+        purposes: Sequence[x509.ObjectIdentifier],
         now: datetime,
         lifetime: timedelta,
     ) -> x509.Certificate:
@@ -114,7 +122,7 @@ class Authority:
             _builder(name, self._certificate.subject, key, begin, lifetime)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(authority=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
             .add_extension(names, critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ours), critical=False)

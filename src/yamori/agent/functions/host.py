@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yamori.agent.functions.bounds import Bounds
+from yamori.agent.functions.carrying import Way, carrying
 from yamori.agent.functions.limits import NO_PINNING, HostLimits
 from yamori.agent.functions.settings import Function, HostSettings
 from yamori.agent.lapse import LapseNote, LapsingLimits
@@ -47,13 +48,20 @@ class Parts:
     """Blocking; called every second: what must be done again and again."""
     close: Callable[[], Awaitable[None]]
     """Lets go of everything."""
+    needs_way: bool = False
+    """Whether the agent must carry the memory of moving VMs, because the hypervisor sends it in plaintext."""
 
 
 class HostSession:
     """A Session for one host, with limits that end by themselves."""
 
     def __init__(
-        self, settings: HostSettings, parts: Parts, thread: ThreadPoolExecutor, tell: Callable[[LapseNote], None]
+        self,
+        settings: HostSettings,
+        parts: Parts,
+        thread: ThreadPoolExecutor,
+        tell: Callable[[LapseNote], None],
+        way: Way | None = None,
     ) -> None:
         self._settings = settings
         self._parts = parts
@@ -68,8 +76,10 @@ class HostSession:
         )
         self._loops: list[asyncio.Task[None]] = []
         self._bounded = bool(parts.bounds)
-        self._sensing = Sensing(inventory=parts.inventory, usage=parts.usage)
-        self._acting = Acting()
+        self._carrying = carrying(settings, way, self._limits.runs, needed=parts.needs_way)
+        carrier = self._carrying.carrier
+        self._sensing = Sensing(inventory=parts.inventory, usage=parts.usage, migration=carrier)
+        self._acting = Acting(migration=carrier)
 
     @property
     def sensing(self) -> Sensing:
@@ -86,14 +96,17 @@ class HostSession:
         await self._lapsing.load()
         cells = await self._limits.cells()
         if any(cell.level is Level.AGENT for cell in cells.values()):
-            self._sensing = Sensing(inventory=self._parts.inventory, usage=self._parts.usage, limits=self._lapsing)
-            self._acting = Acting(limits=self._lapsing)
+            self._sensing = replace(self._sensing, limits=self._lapsing)
+            self._acting = replace(self._acting, limits=self._lapsing)
+        if self._carrying.carrier is not None:
+            await self._carrying.carrier.open()
         self._loops = [asyncio.create_task(self._lapsing.run()), asyncio.create_task(self._tend())]
 
     async def probe(self) -> Support:
         """Find out what works here, leaving nothing changed."""
         found = {feature: Cell(level=Level.NONE, reason=_NOT_OURS) for feature in FEATURES}
         found["inventory"] = Cell(level=Level.AGENT)
+        found.update(self._carrying.cells())
         limits = await self._limits.cells()
         for kind, cell in limits.items():
             offered = cell.level is not Level.AGENT or self._acting.limits is not None
@@ -117,6 +130,8 @@ class HostSession:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
         self._limits.close()
+        if self._carrying.carrier is not None:
+            await self._carrying.carrier.close()
         await self._parts.close()
         self._thread.shutdown(wait=False)
 

@@ -46,6 +46,7 @@ NEEDS: Mapping[Function, Need] = {
         programs=("xentrace",),
         why="the scheduler's changes of state are read from the hypervisor's trace buffers",
     ),
+    Function.PASSAGE: Need(why="it listens above port 1023 and on loopback addresses: any user may"),
 }
 
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
+from yamori.agent.functions.carrying import Way
 from yamori.agent.functions.host import HostSession
 from yamori.agent.functions.settings import HostSettings
 from yamori.agent.lapse import LapseNote
@@ -13,7 +14,10 @@ _CAPABILITIES = Path("/proc/xen/capabilities")
 
 
 async def opened(
-    settings: HostSettings, enter: Callable[[], None] | None, tell: Callable[[LapseNote], None]
+    settings: HostSettings,
+    enter: Callable[[], None] | None,
+    tell: Callable[[LapseNote], None],
+    way: Way | None,
 ) -> HostSession:
     """Open and begin. Raises Failed, Unsupported."""
     thread = ThreadPoolExecutor(1, thread_name_prefix="host", initializer=enter)
@@ -26,7 +30,7 @@ async def opened(
             from yamori.agent.functions.qemu import qemu_parts
 
             parts = await qemu_parts(settings, thread)
-        session = HostSession(settings, parts, thread, tell)
+        session = HostSession(settings, parts, thread, tell, way)
         await session.begin()
     except BaseException:
         thread.shutdown(wait=False)

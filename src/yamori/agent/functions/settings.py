@@ -22,6 +22,8 @@ class Function(StrEnum):
     """Count what Xen VMs use."""
     WAITING = "waiting"
     """Count how long the vCPUs of Xen VMs wait for a CPU, from the hypervisor's trace buffers."""
+    PASSAGE = "passage"
+    """Carry the memory of moving Xen VMs to another host, encrypted (migration)."""
 
 
 class HostSettings(BaseModel):

@@ -3,44 +3,22 @@
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
+from yamori.agent.gateway.asking import Asking, named, nothing
+from yamori.agent.gateway.migration import RemoteMigration
 from yamori.agent.gateway.post import Post
-from yamori.agent.gateway.translate import is_vm_name, limits_of, listing_of, support_of, vm_of
-from yamori.agent.protocol.calls import ACT_S, READ_S, CallName, SetLimits, taken
+from yamori.agent.gateway.translate import limits_of, listing_of, support_of, vm_of
+from yamori.agent.protocol.calls import ACT_S, CallName, SetLimits, taken
 from yamori.agent.protocol.columns import Reading, unpack
 from yamori.capabilities.sensing.inventory import Listing
 from yamori.capabilities.sensing.usage import UsageFrame
 from yamori.capabilities.session import Acting, Sensing
-from yamori.model.errors import Invalid, NotFound, Unreachable
+from yamori.model.errors import Invalid
 from yamori.model.ids import EndpointName, HostId, VMId
 from yamori.model.limits import LimitKind, Limits
 from yamori.model.support import Support
 from yamori.model.vm import VM
-
-T = TypeVar("T")
-
-
-class Asking:
-    """Asks one agent, and reads what it answers: an answer that cannot be ends its connection."""
-
-    def __init__(self, post: Post, host: HostId, now: Callable[[], datetime]) -> None:
-        self.post = post
-        self.host = host
-        self.now = now
-        self.closed = False
-
-    async def ask(
-        self, name: CallName, arguments: Any, read: Callable[[Any], T], *, timeout_s: float = READ_S
-    ) -> T:
-        """Raises what the agent answers, Unreachable, TimedOut, Busy, Failed."""
-        if self.closed:
-            raise Unreachable("this session was closed", subject=self.post.name)
-        untrusted_value = await self.post.call(name.value, arguments, timeout_s=timeout_s)
-        try:
-            return read(untrusted_value)
-        except Invalid as error:
-            raise self.post.garbled(error) from None
 
 
 class RemoteInventory:
@@ -107,12 +85,12 @@ class RemoteLimitsWriter:
         plain = {LimitKind(kind).value: value for kind, value in limits.items()}
         # Checked before it is sent as well: JSON has no word for NaN but the one that lifts a limit.
         checked = taken(SetLimits, {"vm": named(vm), "limits": plain, "lapse_s": lapse_s})
-        await self._asking.ask(CallName.SET_LIMITS, checked.model_dump(mode="json"), _nothing, timeout_s=ACT_S)
+        await self._asking.ask(CallName.SET_LIMITS, checked.model_dump(mode="json"), nothing, timeout_s=ACT_S)
 
     async def pin(self, vm: VMId, cpus: frozenset[int] | None) -> None:
         """Let all vCPUs of the VM run only on these host CPUs."""
         arguments = {"vm": named(vm), "cpus": None if cpus is None else sorted(cpus)}
-        await self._asking.ask(CallName.PIN, arguments, _nothing, timeout_s=ACT_S)
+        await self._asking.ask(CallName.PIN, arguments, nothing, timeout_s=ACT_S)
 
 
 class RemoteSession:
@@ -127,8 +105,9 @@ class RemoteSession:
             inventory=RemoteInventory(self._asking),
             usage=RemoteUsage(self._asking),
             limits=RemoteLimitsReader(self._asking),
+            migration=RemoteMigration(self._asking),
         )
-        self._acting = Acting(limits=RemoteLimitsWriter(self._asking))
+        self._acting = Acting(limits=RemoteLimitsWriter(self._asking), migration=RemoteMigration(self._asking))
 
     @property
     def sensing(self) -> Sensing:
@@ -147,15 +126,3 @@ class RemoteSession:
     async def close(self) -> None:
         """Ask no more. The gateway keeps the connection."""
         self._asking.closed = True
-
-
-def named(vm: VMId) -> str:
-    """Return an id as it is sent. What cannot be the id of a VM is not asked for: NotFound."""
-    if not is_vm_name(vm):
-        raise NotFound("there is no such VM", subject=repr(vm[:80]))
-    return vm
-
-
-def _nothing(untrusted_value: Any) -> None:
-    if untrusted_value is not None:
-        raise Invalid("an answer where none belongs")

@@ -6,12 +6,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from yamori.agent.protocol.calls import Carried, taken
 from yamori.agent.protocol.columns import MOST_VMS, VMName
 from yamori.capabilities.sensing.inventory import Listing
 from yamori.model.errors import Invalid
 from yamori.model.host import Host
-from yamori.model.ids import HostId
+from yamori.model.ids import HostId, VMId
 from yamori.model.limits import LimitKind, Limits
+from yamori.model.migration import MigrationStatus
 from yamori.model.plain import from_plain
 from yamori.model.support import FEATURES, Cell, Level, Support
 from yamori.model.vm import VM
@@ -89,6 +91,20 @@ def limits_of(untrusted_value: Any) -> Limits:
         kind: "the agent does not say" for kind in LimitKind if kind not in told.values
     }
     return replace(told, unknown={**missing, **{kind: line(why) for kind, why in told.unknown.items()}})
+
+
+def carried_of(untrusted_value: Any, vm: VMId) -> MigrationStatus | None:
+    """Read how far a memory stream is. Raises Invalid."""
+    if untrusted_value is None:
+        return None
+    told = taken(Carried, untrusted_value)
+    return MigrationStatus(
+        vm=vm,
+        phase=told.phase,
+        processed_bytes=told.processed_bytes,
+        encrypted=True,
+        error=None if told.error is None else line(told.error),
+    )
 
 
 def _host(told: Host, host: HostId) -> Host:

@@ -22,7 +22,7 @@ EXAMPLE = """\
 # The agent of Yamori on this host. Nothing need be said; see docs/how-to/agent.md.
 # controller: controller.example:8471
 # host:
-#   functions: [net, cpu, disk, usage, waiting]
+#   functions: [net, cpu, disk, usage, waiting, passage]
 """
 
 

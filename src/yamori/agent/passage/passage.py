@@ -1,143 +1,236 @@
-"""The two ends of the passage on one host: an entrance for each peer on the loopback, one exit for all of them."""
+"""The two ends of the passage on one host: an entrance for each stream that is announced, one door for peers.
+
+Nothing of a stream is kept, logged or looked at.
+"""
 
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 import struct
+from collections import Counter
 from collections.abc import Callable, Coroutine
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from yamori.agent.passage.pump import Side, carry
-from yamori.agent.passage.settings import PassageSettings, PeerSettings, client_context, server_context
+from yamori.agent.passage.settings import PassageSettings, PeerSettings
+from yamori.agent.passage.stream import Stream
+from yamori.model.errors import Failed, YamoriError
+from yamori.model.migration import MigrationPhase
+from yamori.trust.certificates import read_certificate
 
-_DIAL_SECONDS = 60.0
+_DIAL_S = 60.0
 """A host that sends memory has little time for handshakes."""
+_COME_S = 120.0
+"""So long a hypervisor may take to begin to send, after the stream was announced."""
+_LISTEN_AGAIN_S = 10.0
 _PORT = struct.Struct("!H")
-_MOST_STREAMS = 16
+_MOST_STRANGERS = 64
+"""Peers that have not shown who they are, and streams that come in, at once."""
+_MOST_STRANGERS_OF_ONE = 16
+_BROKEN = (OSError, ssl.SSLError, TimeoutError, YamoriError)
 
 _log = logging.getLogger(__name__)
 
 
-class Passage:
-    """Carries streams until closed. Nothing of a stream is kept, logged or looked at."""
+class Contexts(Protocol):
+    """Who we are at this moment."""
 
-    def __init__(self, settings: PassageSettings) -> None:
-        self._settings = settings
-        self._servers: list[asyncio.Server] = []
-        self._open: set[asyncio.Task[None]] = set()
-        self.carried = 0
-        """Streams that came to their proper end."""
-        self.broken = 0
-        """Streams that were refused or broke."""
+    def context(self, *, server_side: bool) -> ssl.SSLContext:
+        """Return what proves us to a peer, and demands proof. Raises NotFound, Untrusted, BadCertificate."""
+        ...
+
+
+class Passage:
+    """Carries announced streams until closed. ``claim`` is asked whether an arrival at a port was announced."""
+
+    def __init__(self, settings: PassageSettings, contexts: Contexts, claim: Callable[[int], bool]) -> None:
+        self.settings = settings
+        self._contexts = contexts
+        self._claim = claim
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._strangers: Counter[str] = Counter()
+        self._door: socket.socket | None = None
+        self.why_not: str | None = "the agent has not listened yet"
+        """Why no stream can come in, None while it can."""
 
     async def open(self) -> None:
-        """Begin to listen. Raises OSError, SSLError."""
-        settings = self._settings
-        self._outward = client_context(settings)
-        try:
-            self._servers.append(
-                await asyncio.start_server(
-                    partial(self._begin, self._arrive, between=True),
-                    settings.listen,
-                    settings.port,
-                    ssl=server_context(settings),
-                    ssl_handshake_timeout=_DIAL_SECONDS,
-                )
-            )
-            for peer in settings.peers.values():
-                for port in range(settings.first_port, settings.first_port + settings.ports):
-                    depart = partial(self._depart, peer, port)
-                    self._servers.append(
-                        await asyncio.start_server(
-                            partial(self._begin, depart, between=False), peer.loopback, port
-                        )
-                    )
-        except OSError:
-            await self.close()
-            raise
+        """Begin to listen, again and again where that cannot be."""
+        await self._listen()
+        self._spawn(self._attend())
 
     async def close(self) -> None:
         """Stop; streams under way break, so that both hypervisors see a failed move."""
-        for server in self._servers:
-            server.close()
-        for task in list(self._open):
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
-
-    async def break_off(self) -> int:
-        """Break every stream under way and go on listening; how many there were."""
-        tasks = list(self._open)
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        return len(tasks)
+        if self._door is not None:
+            self._door.close()
+        self.why_not = "the agent stops"
 
-    def _begin(
-        self,
-        further: Callable[[Side], Coroutine[Any, Any, Side]],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        *,
-        between: bool,
-    ) -> None:
-        near = Side(reader, writer, between=between)
-        task = asyncio.get_running_loop().create_task(self._carry(further, near))
-        self._open.add(task)
-        task.add_done_callback(self._open.discard)
-
-    async def _carry(self, further: Callable[[Side], Coroutine[Any, Any, Side]], near: Side) -> None:
-        far: Side | None = None
+    def depart(self, stream: Stream, name: str, peer: PeerSettings, port: int) -> None:
+        """Let one stream in at our entrance to a peer, and carry it there. Raises Failed where that is taken."""
         try:
-            if len(self._open) > _MOST_STREAMS:
-                raise ConnectionRefusedError("too many streams at once")
-            far = await further(near)
-            settings = self._settings
-            moved = await carry(near, far, stalled_s=settings.stalled_s, bytes_s=settings.bytes_s)
-        except (OSError, ssl.SSLError, TimeoutError) as error:
-            self.broken += 1
-            _log.warning("a stream broke: %s", type(error).__name__ if not str(error) else str(error)[:200])
-        except asyncio.CancelledError:
-            self.broken += 1
-            raise
-        else:
-            self.carried += 1
-            _log.info("a stream of %d bytes was carried", moved)
-        finally:
-            for side in filter(None, (near, far)):
-                side.cut()
+            entrance = socket.create_server((peer.loopback, port), backlog=1)
+        except OSError as error:
+            where = f"{peer.loopback}:{port}"
+            raise Failed(f"no entrance can be opened: {error.strerror}", subject=where) from error
+        entrance.settimeout(0)
 
-    async def _depart(self, peer: PeerSettings, port: int, _near: Side) -> Side:
-        """From our loopback to a peer, who must prove its name. The first piece says to which of its ports."""
-        async with asyncio.timeout(_DIAL_SECONDS):
-            reader, writer = await asyncio.open_connection(
-                peer.address,
-                peer.port,
-                ssl=self._outward,
-                server_hostname=peer.tls_name,
-                ssl_handshake_timeout=_DIAL_SECONDS,
-            )
-        far = Side(reader, writer, between=True)
-        far.give(_PORT.pack(port))
-        return far
+        def over(_task: asyncio.Task[None]) -> None:
+            """Also where the task never came to run."""
+            entrance.close()
+            stream.end(MigrationPhase.FAILED, "the agent stopped")
 
-    async def _arrive(self, near: Side) -> Side:
-        """From a peer, who has proven a name that we know, to our loopback. Raises PermissionError."""
-        proven = _names(near.writer.get_extra_info("peercert"))
-        if not proven & {peer.tls_name for peer in self._settings.peers.values()}:
-            raise PermissionError("a certificate of our authority came that is none of a peer's")
-        settings = self._settings
-        async with asyncio.timeout(_DIAL_SECONDS):
-            first = await near.take()
-            port = _PORT.unpack(first)[0] if len(first) == _PORT.size else 0
-            if not settings.first_port <= port < settings.first_port + settings.ports:
-                raise PermissionError("a peer asked for a port where no memory stream arrives")
-            reader, writer = await asyncio.open_connection(settings.loopback, port)
+        stream.task = self._spawn(self._depart(stream, entrance, name, peer, port))
+        stream.task.add_done_callback(over)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _depart(
+        self, stream: Stream, entrance: socket.socket, name: str, peer: PeerSettings, port: int
+    ) -> None:
+        async with contextlib.AsyncExitStack() as sides:
+            try:
+                with entrance:
+                    near = await self._first(entrance)
+                sides.callback(near.cut)
+                far = await self._dial(name, peer)
+                sides.callback(far.cut)
+                far.give(_PORT.pack(port))
+                bounds = [each for each in (stream.bytes_s, self.settings.bytes_s) if each is not None]
+                await carry(
+                    near,
+                    far,
+                    stalled_s=self.settings.stalled_s,
+                    bytes_s=min(bounds, default=None),
+                    count=stream.count,
+                )
+            except _BROKEN as error:
+                stream.end(MigrationPhase.FAILED, _words(error))
+                _log.warning("the memory of VM %s did not reach %s: %s", stream.vm, name, _words(error))
+            else:
+                stream.end(MigrationPhase.SUCCEEDED)
+                _log.info("the memory of VM %s went to %s: %d bytes", stream.vm, name, stream.carried)
+
+    async def _first(self, entrance: socket.socket) -> Side:
+        """Whoever comes first on our own loopback. All that come later find it closed."""
+        try:
+            async with asyncio.timeout(_COME_S):
+                raw, _ = await asyncio.get_running_loop().sock_accept(entrance)
+        except TimeoutError:
+            raise TimeoutError(f"the hypervisor sent nothing within {_COME_S:.0f} s") from None
+        reader, writer = await asyncio.open_connection(sock=raw)
         return Side(reader, writer, between=False)
 
+    async def _dial(self, name: str, peer: PeerSettings) -> Side:
+        """To a peer, who must prove its name before we say a word. Raises PermissionError."""
+        context = self._contexts.context(server_side=False)
+        try:
+            async with asyncio.timeout(_DIAL_S):
+                reader, writer = await asyncio.open_connection(
+                    peer.address, peer.port, ssl=context, ssl_handshake_timeout=_DIAL_S
+                )
+        except TimeoutError:
+            raise TimeoutError(f"{name} cannot be reached within {_DIAL_S:.0f} s") from None
+        side = Side(reader, writer, between=True)
+        if _agent(side) != name:
+            side.cut()
+            raise PermissionError(f"whoever answers at the address of {name} is another agent")
+        return side
 
-def _names(certificate: Any) -> set[str]:
-    with contextlib.suppress(AttributeError, TypeError, ValueError):
-        return {str(name) for _kind, name in certificate.get("subjectAltName", ())}
-    return set()
+    async def _listen(self) -> None:
+        settings = self.settings
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                settings.listen, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            self._door = socket.create_server(found[0][4][:2], family=found[0][0], backlog=_MOST_STRANGERS)
+        except OSError as error:
+            why = f"cannot listen on {settings.listen} port {settings.port}: {error.strerror or error}"
+            if why != self.why_not:
+                _log.warning("%s", why)
+            self.why_not = why
+            return
+        self._door.settimeout(0)
+        self.why_not = None
+        _log.info("memory streams are awaited on %s port %d", settings.listen, settings.port)
+
+    async def _attend(self) -> None:
+        """Let strangers in, few at once."""
+        while self._door is None:
+            await asyncio.sleep(_LISTEN_AGAIN_S)
+            await self._listen()
+        while True:
+            try:
+                raw, peer = await asyncio.get_running_loop().sock_accept(self._door)
+            except OSError as error:
+                _log.warning("nobody can be let in: %s", error)
+                await asyncio.sleep(1.0)
+                continue
+            address = str(peer[0])
+            if self._strangers.total() >= _MOST_STRANGERS or self._strangers[address] >= _MOST_STRANGERS_OF_ONE:
+                raw.close()
+                continue
+            self._strangers[address] += 1
+            self._spawn(self._serve(raw, address))
+
+    async def _serve(self, raw: socket.socket, address: str) -> None:
+        try:
+            await self._arrive(raw)
+        except _BROKEN as error:
+            _log.warning("a stream from %s broke: %s", address[:64], _words(error))
+        finally:
+            self._strangers[address] -= 1
+            self._strangers = +self._strangers
+
+    async def _arrive(self, raw: socket.socket) -> None:
+        """From a peer, who must prove a name that we know, to our loopback where a VM is awaited."""
+        async with contextlib.AsyncExitStack() as sides:
+            async with asyncio.timeout(_DIAL_S):
+                near = await self._shake_hands(raw)
+                sides.callback(near.cut)
+                name = _agent(near)
+                if name not in self.settings.peers:
+                    raise PermissionError("an agent came that is none of our peers")
+                first = await near.take()
+                port = _PORT.unpack(first)[0] if len(first) == _PORT.size else 0
+                if not self._claim(port):
+                    raise PermissionError(f"{name} sent a stream that nobody announced")
+                reader, writer = await asyncio.open_connection(self.settings.loopback, port)
+            far = Side(reader, writer, between=False)
+            sides.callback(far.cut)
+            arrived: list[int] = []
+            settings = self.settings
+            await carry(near, far, stalled_s=settings.stalled_s, bytes_s=None, count=arrived.append)
+            _log.info("a memory stream of %d bytes came from %s", sum(arrived), name)
+
+    async def _shake_hands(self, raw: socket.socket) -> Side:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            context = self._contexts.context(server_side=True)
+        except YamoriError:
+            raw.close()
+            raise
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol, raw, ssl=context, ssl_handshake_timeout=_DIAL_S
+        )
+        return Side(reader, asyncio.StreamWriter(transport, protocol, reader, loop), between=True)
+
+
+def _agent(side: Side) -> str:
+    """Return the name that the other end has proven. Raises BadCertificate for what is no agent."""
+    shown: ssl.SSLObject = side.writer.get_extra_info("ssl_object")
+    return read_certificate(shown.getpeercert(binary_form=True) or b"").agent
+
+
+def _words(error: BaseException) -> str:
+    return (str(error) or type(error).__name__)[:200]

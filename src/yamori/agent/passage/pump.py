@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from yamori.agent.passage.rate import Rate
@@ -68,16 +69,18 @@ class Side:
         self.writer.transport.abort()
 
 
-async def carry(near: Side, far: Side, *, stalled_s: float, bytes_s: int | None) -> int:
-    """Carry from ``near``, who opened the stream, until ``far`` has its end; the number of bytes that went there.
+async def carry(
+    near: Side, far: Side, *, stalled_s: float, bytes_s: float | None, count: Callable[[int], None]
+) -> None:
+    """Carry from ``near``, who opened the stream, until ``far`` has its end; ``count`` hears what went there.
 
     Raises OSError, SSLError or TimeoutError as soon as either side breaks or takes nothing any more: then the
     caller cuts both, so that neither hypervisor takes half a VM for a whole one.
     """
     for side in (near, far):
         side.watch(stalled_s)
-    there = asyncio.create_task(_pump(near, far, stalled_s, Rate(bytes_s)))
-    back = asyncio.create_task(_pump(far, near, stalled_s, Rate(None)))
+    there = asyncio.create_task(_pump(near, far, stalled_s, Rate(bytes_s), count))
+    back = asyncio.create_task(_pump(far, near, stalled_s, Rate(None), _unheard))
     try:
         await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
         if not there.done():
@@ -85,29 +88,30 @@ async def carry(near: Side, far: Side, *, stalled_s: float, bytes_s: int | None)
             await asyncio.wait({there}, timeout=_LAST_WORD_SECONDS)
         if not there.done():
             raise ConnectionResetError("the far side closed before the stream had ended")
-        moved = await there
+        await there
         async with asyncio.timeout(_LAST_WORD_SECONDS):
             await back  # the other end of the passage has handed all over, or says why not
         for side in (far, near):
             side.writer.close()
-        return moved
     finally:
         for task in (there, back):
             task.cancel()
         await asyncio.gather(there, back, return_exceptions=True)
 
 
-async def _pump(source: Side, sink: Side, stalled_s: float, rate: Rate) -> int:
-    moved = 0
+async def _pump(source: Side, sink: Side, stalled_s: float, rate: Rate, count: Callable[[int], None]) -> None:
     while piece := await source.take():
         await _hand_over(sink, piece, stalled_s)
-        moved += len(piece)
+        count(len(piece))
         await rate.spent(len(piece))
     await _hand_over(sink, b"", stalled_s)
-    return moved
 
 
 async def _hand_over(sink: Side, piece: bytes, stalled_s: float) -> None:
     sink.give(piece)
     async with asyncio.timeout(stalled_s):
         await sink.writer.drain()
+
+
+def _unheard(_count: int) -> None:
+    """What comes back along the way of a stream is not its progress."""

@@ -6,10 +6,12 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from yamori.agent.passage.settings import LOOPBACK
 from yamori.agent.protocol.columns import VMName
-from yamori.agent.protocol.messages import Pem
+from yamori.agent.protocol.messages import Pem, Text
 from yamori.model.errors import Invalid
 from yamori.model.limits import LimitKind
+from yamori.model.migration import MigrationPhase
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -18,6 +20,7 @@ READ_S = 10.0
 ACT_S = 30.0
 """Seconds that a changing call may take."""
 MOST_CPUS = 8192
+MOST_BYTES = 2**62
 LONGEST_LAPSE_S = 7 * 86_400.0
 
 
@@ -31,6 +34,10 @@ class CallName(StrEnum):
     LIMITS = "limits.read"
     SET_LIMITS = "limits.set"
     PIN = "limits.pin"
+    LANDING = "migration.landing"
+    START = "migration.start"
+    STATUS = "migration.status"
+    CANCEL = "migration.cancel"
     RENEW = "certificate.renew"
 
 
@@ -64,6 +71,32 @@ class Pin(OfVM):
     """As ``LimitsWriter.pin``."""
 
     cpus: Annotated[tuple[Annotated[int, Field(ge=0, le=65_535)], ...], Field(max_length=MOST_CPUS)] | None
+
+
+MemoryAddress = Annotated[str, Field(pattern=rf"^{LOOPBACK}:[1-9]\d{{3,4}}$")]
+"""Where a memory stream arrives: on the loopback of a host, so that it never leaves a machine in plaintext."""
+
+
+class Landed(Arguments):
+    """Where the memory of a VM is awaited. The rest of a landing is the hypervisor's."""
+
+    address: MemoryAddress
+
+
+class Start(OfVM):
+    """As ``Migration.start``, of the memory stream alone."""
+
+    address: MemoryAddress
+    bandwidth_bytes_s: Annotated[int, Field(gt=0, le=MOST_BYTES)] | None
+    key: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Carried(Arguments):
+    """How far the last memory stream of a VM is."""
+
+    phase: MigrationPhase
+    processed_bytes: Annotated[int, Field(ge=0, le=MOST_BYTES)]
+    error: Text | None
 
 
 class Renew(Arguments):

@@ -32,8 +32,23 @@ def agent_context(
 ) -> ssl.SSLContext:
     """Return the agent's context: it takes nobody but the controller of this authority."""
     context = _context(ssl.PROTOCOL_TLS_CLIENT, authority_pem)
+    context.hostname_checks_common_name = False  # the controller's name stands where no agent's can
     if certificate_pem is not None and key is not None:
         _show(context, certificate_pem, key)
+    return context
+
+
+def peer_context(authority_pem: str, certificate_pem: str, key: Secret, *, server_side: bool) -> ssl.SSLContext:
+    """Return the context of one agent towards another. Both must show a certificate of this authority.
+
+    Whose it is, the caller reads from it, and before a word is said: the names of agents are no names of hosts.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER if server_side else ssl.PROTOCOL_TLS_CLIENT, authority_pem)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    if server_side:
+        context.num_tickets = 0
+    _show(context, certificate_pem, key)
     return context
 
 

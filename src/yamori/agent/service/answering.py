@@ -4,14 +4,20 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from yamori.agent.protocol.calls import CallName, Nothing, OfVM, Pin, SetLimits, taken
+from yamori.agent.protocol.calls import CallName, Carried, Nothing, OfVM, Pin, SetLimits, Start, taken
 from yamori.agent.protocol.columns import pack
 from yamori.agent.protocol.line import Handler
 from yamori.capabilities.acting.limits import LimitsWriter
+from yamori.capabilities.acting.migration import Migration
 from yamori.capabilities.session import Session
 from yamori.model.errors import Unsupported
-from yamori.model.ids import VMId
+from yamori.model.ids import HostId, VMId
+from yamori.model.migration import Landing, StorageMode
 from yamori.model.plain import to_plain
+
+_NO_PASSAGE = "the agent carries no memory on this host"
+_HERE, _THERE = HostId("here"), HostId("there")
+"""What the agent calls hosts where only their addresses count."""
 
 
 class Answering:
@@ -32,6 +38,10 @@ class Answering:
             CallName.LIMITS.value: self._limits,
             CallName.SET_LIMITS.value: self._set_limits,
             CallName.PIN.value: self._pin,
+            CallName.LANDING.value: self._landing,
+            CallName.START.value: self._start,
+            CallName.STATUS.value: self._status,
+            CallName.CANCEL.value: self._cancel,
         }
 
     async def settle(self) -> None:
@@ -80,6 +90,44 @@ class Answering:
         if writer is None:
             raise Unsupported("limits", "the agent cannot set them on this host", subject=vm)
         return writer
+
+    async def _landing(self, untrusted_arguments: Any) -> Any:
+        wanted = taken(OfVM, untrusted_arguments)
+        landing = await self._mover(wanted.vm).landing(VMId(wanted.vm), _HERE)
+        return {"address": landing.address}
+
+    async def _start(self, untrusted_arguments: Any) -> None:
+        wanted = taken(Start, untrusted_arguments)
+        landing = Landing(host=_THERE, family="", uri="", address=wanted.address, tls_name=None)
+        begun = self._mover(wanted.vm).start(
+            VMId(wanted.vm),
+            landing,
+            storage=StorageMode.SHARED,
+            bandwidth_bytes_s=wanted.bandwidth_bytes_s,
+            key=wanted.key,
+        )
+        await self._whole(begun)
+
+    async def _status(self, untrusted_arguments: Any) -> Any:
+        wanted = taken(OfVM, untrusted_arguments)
+        watch = self._session.sensing.migration
+        if watch is None:
+            raise Unsupported("migration", _NO_PASSAGE, subject=wanted.vm)
+        status = await watch.status(VMId(wanted.vm))
+        if status is None:
+            return None
+        told = {"phase": status.phase.value, "processed_bytes": status.processed_bytes, "error": status.error}
+        return taken(Carried, told).model_dump(mode="json")
+
+    async def _cancel(self, untrusted_arguments: Any) -> None:
+        wanted = taken(OfVM, untrusted_arguments)
+        await self._whole(self._mover(wanted.vm).cancel(VMId(wanted.vm)))
+
+    def _mover(self, vm: str) -> Migration:
+        mover = self._session.acting.migration
+        if mover is None:
+            raise Unsupported("migration", _NO_PASSAGE, subject=vm)
+        return mover
 
     async def _whole(self, act: Awaitable[None]) -> None:
         """Carry out a change to its end, even if the controller is gone before: half a change is worse."""

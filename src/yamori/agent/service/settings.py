@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from yamori.agent.functions import HostSettings
+from yamori.agent.passage.settings import PassageSettings
 from yamori.agent.service.privileges import USER
 from yamori.control.agents import Address
 from yamori.model.errors import Invalid
@@ -33,6 +34,10 @@ class AgentSettings(BaseModel):
     user: Annotated[
         str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$", description="Who it runs as, when root starts it.")
     ] = USER
+    passage: Annotated[
+        PassageSettings | None,
+        Field(description="How the memory of moving VMs goes to other Xen hosts; left out: it does not."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

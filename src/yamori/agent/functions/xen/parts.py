@@ -73,6 +73,7 @@ def _parts(settings: HostSettings, thread: ThreadPoolExecutor) -> Parts:
         usage_cells=partial(_cells, settings, roster, tracer, why_not),
         tend=disks.tend if disks is not None else _nothing,
         close=close,
+        needs_way=True,
     )
 
 
