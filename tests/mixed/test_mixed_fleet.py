@@ -122,12 +122,16 @@ async def test_a_mixed_fleet_under_faults_loses_nothing_and_acts_once(
     held = await _hold_one_everywhere(facade, mixed)
     watch = Watch(facade)
     watching = asyncio.create_task(watch.run())
-    await mixed.attack("vm-x3", AttackKind.CPU, seconds=180)
+    for endpoint in (KVM, XEN):
+        free = next(v.vm.name for v in facade.vms() if v.endpoint == endpoint and v.vm.id not in held)
+        await mixed.attack(free, AttackKind.CPU, seconds=180)
     deadline = time.monotonic() + SECONDS
     struck = 0
     try:
         for trouble in itertools.cycle(troubles(mixed, agent)):
             await _through(trouble, watch, facade)
+            for vm in held:
+                assert (await facade.limits(vm)).values[LimitKind.CPU_CAP] == pytest.approx(CAP, rel=0.05), trouble
             struck += 1
             if struck >= len(troubles(mixed, agent)) and time.monotonic() >= deadline:
                 break
