@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from yamori.agent.joined_limits import JoinedLimitsReader, JoinedLimitsWriter, Routes
+from yamori.agent.joined_migration import JoinedMigration, moving
 from yamori.capabilities.session import Acting, Sensing, Session
 from yamori.model.errors import YamoriError
 from yamori.model.ids import EndpointName
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 _PRESENT = frozenset({Level.NATIVE, Level.AGENT})
 _ADDED = ("usage", "limits")
-"""The capabilities that an agent adds to; everything else is the hypervisor's."""
+"""The capabilities that an agent adds to; everything else is the hypervisor's. Moves are beside, as one whole."""
 
 
 class JoinedSession:
@@ -34,6 +35,8 @@ class JoinedSession:
         self._agent = agent
         self._told: Mapping[str, Cell] = {}
         """What the agent said of itself when it was last asked with success."""
+        self._own: Mapping[str, Cell] = {}
+        """The same of the hypervisor."""
 
     @property
     def sensing(self) -> Sensing:
@@ -43,7 +46,8 @@ class JoinedSession:
         limits = native.limits
         if agent.limits is not None and self._may("limits"):
             limits = JoinedLimitsReader(self._routes(), native.inventory, native.limits, agent.limits)
-        return replace(native, usage=usage, limits=limits)
+        migration = self._joined_migration() if self._moves_need_agent() else native.migration
+        return replace(native, usage=usage, limits=limits, migration=migration)
 
     @property
     def acting(self) -> Acting:
@@ -54,18 +58,24 @@ class JoinedSession:
             limits = JoinedLimitsWriter(
                 self._routes(), self._native.sensing.inventory, native.limits, agent.limits
             )
-        return replace(native, limits=limits)
+        migration = self._joined_migration() if self._moves_need_agent() else native.migration
+        return replace(native, limits=limits, migration=migration)
 
     async def probe(self) -> Support:
         """Ask both. Where the agent cannot be asked, what only it could offer is unknown; ask again soon."""
         support = await self._native.probe()
+        self._own = support.cells
         try:
             agent = await self._agent.probe()
         except YamoriError as error:
             cells = {f: self._without_agent(f, support.cells[f], error) for f in FEATURES}
+            if self._moves_need_agent():
+                cells |= moving(support.cells, self._told, away=error)
             return replace(support, cells=cells, provisional=True)
         self._told = agent.cells
         cells = {f: _both(support.cells[f], agent.cells[f]) for f in FEATURES}
+        if self._moves_need_agent():
+            cells |= moving(support.cells, agent.cells)
         return replace(support, cells=cells, provisional=agent.provisional)
 
     async def close(self) -> None:
@@ -74,6 +84,18 @@ class JoinedSession:
             await self._native.close()
         finally:
             await self._agent.close()
+
+    def _moves_need_agent(self) -> bool:
+        """Say whether the hypervisor has moves to offer, but none by itself: somebody must carry the memory."""
+        own = self._own.get("migration.live")
+        return own is not None and own.level is Level.NONE and self._native.acting.migration is not None
+
+    def _joined_migration(self) -> JoinedMigration | None:
+        mover, watch = self._native.acting.migration, self._native.sensing.migration
+        carrier, carried = self._agent.acting.migration, self._agent.sensing.migration
+        if mover is None or watch is None or carrier is None or carried is None or not self._may("migration"):
+            return None
+        return JoinedMigration(mover, watch, carrier, carried)
 
     def _may(self, word: str) -> bool:
         """Say whether the agent offers something of a capability, or may do so for all that is known."""

@@ -14,7 +14,7 @@ from yamori.drivers.libvirt.families import family_of
 from yamori.drivers.libvirt.following import Moves
 from yamori.drivers.libvirt.migration import LibvirtMigration, LibvirtMigrationWatch
 from yamori.drivers.libvirt.settings import LibvirtSettings
-from yamori.drivers.libvirt.xenmoves import FIRST_PORT, PORTS, XenMoves
+from yamori.drivers.libvirt.xenmoves import XenMoves
 from yamori.model.errors import Conflict, Invalid, Rejected, Unsupported
 from yamori.model.ids import HostId, VMId
 from yamori.model.migration import Landing, MigrationPhase, StorageMode
@@ -175,11 +175,11 @@ def test_a_job_is_a_move_of_ours_only_if_our_note_is_on_the_vm(guest: XenDomain)
         _prepare(guest, key="xen-a: 8")
 
 
-def test_several_vms_may_land_at_once() -> None:
-    way = XenMoves(LibvirtSettings(uri="xen+tls://xen-b/system", migrate_to={"passage": "127.0.9.2"}))
-    addresses = [way.address() or "" for _ in range(PORTS)]
-    assert len(set(addresses)) == PORTS
-    assert all(FIRST_PORT <= int(each.removeprefix("127.0.9.2:")) < FIRST_PORT + PORTS for each in addresses)
+def test_by_itself_libvirt_knows_no_way_for_the_memory(guest: XenDomain) -> None:
+    way = XenMoves(LibvirtSettings(uri="xen+tls://xen-b/system", migrate_to={"passage": "agent"}))
+    with pytest.raises(Invalid, match="plaintext"):
+        _prepare(guest, replace(LANDING, address=way.address()))
+    assert guest.done == []
 
 
 def test_without_a_passage_there_are_no_moves() -> None:
@@ -187,7 +187,7 @@ def test_without_a_passage_there_are_no_moves() -> None:
         absences = Absences(LibvirtSettings(uri="xen+tls://xen-a/system", **given))  # type: ignore[arg-type]
         assert "plaintext" in (absences.why("migration.live") or "")
         assert "plaintext" in (absences.why("migration.encrypted") or "")
-    absences = Absences(LibvirtSettings(uri="xen+tls://xen-a/system", migrate_to={"passage": "127.0.9.1"}))
+    absences = Absences(LibvirtSettings(uri="xen+tls://xen-a/system", migrate_to={"passage": "agent"}))
     assert absences.why("migration.live") is None
     for row, word in {"copied_storage": "same ones", "cancel": "cannot stop", "bandwidth": "cannot bound"}.items():
         assert word in (absences.why(f"migration.{row}") or "")
@@ -199,7 +199,7 @@ class Source:
     def __init__(self, guest: XenDomain) -> None:
         self.guest = guest
         connection: Any = XenConnection(
-            XenLink(guest), migrate_to={"passage": "127.0.9.1"}, timeouts={"act_s": 0.5}, **SHARED
+            XenLink(guest), migrate_to={"passage": "agent"}, timeouts={"act_s": 0.5}, **SHARED
         )
         way = family_of(connection.settings).moves
         moves = Moves(connection, LibvirtChanges(connection, HostId("xen-a"), lambda _vm: None), way)

@@ -25,6 +25,7 @@ MOST_STREAMS = 16
 _MOST_REMEMBERED = 256
 _ADDRESS = re.compile(rf"(?P<loopback>{LOOPBACK}):(?P<port>[1-9]\d{{3,4}})")
 _ROWS = ("migration.live", "migration.encrypted", "migration.cancel", "migration.bandwidth")
+_LIVE = "a paravirtual guest stands still while it is sent, and moves if that is allowed"
 _HYPERVISORS = "the agent carries the memory; the hypervisor moves the VM"
 
 
@@ -65,7 +66,8 @@ class Carrier:
         why_not = self._passage.why_not
         if why_not is not None:
             return dict.fromkeys(_ROWS, Cell(level=Level.NONE, reason=f"the passage: {why_not}"[:400]))
-        return dict.fromkeys(_ROWS, Cell(level=Level.AGENT, reason="the agents of both hosts carry the memory"))
+        cells = dict.fromkeys(_ROWS, Cell(level=Level.AGENT, reason="the agents of both hosts carry the memory"))
+        return cells | {"migration.live": Cell(level=Level.AGENT, reason=_LIVE)}
 
     async def landing(self, vm: VMId, host: HostId) -> Landing:
         """Await one stream for a VM; an earlier landing of it is void. Raises Busy when no port is free.
@@ -91,6 +93,8 @@ class Carrier:
     ) -> None:
         """Let one stream through to the landing's address. The same key twice lets one through.
 
+        One that was announced before and has not come is void: who asks has seen that no move is under way.
+
         Raises Invalid (bandwidth, no peer's address), NotFound, Conflict (the VM is off, or another stream of it
         is under way), Busy, Failed.
         """
@@ -100,12 +104,14 @@ class Carrier:
         if not await self._runs(vm):
             raise Conflict("the VM does not run", subject=vm)
         self._check_open()
-        # From here on nothing is awaited: two at the same time cannot both get through.
         known = self._streams.get(vm)
         if known is not None and known.phase is MigrationPhase.RUNNING:
-            if known.key == key:
+            if known.key == key and known.address == landing.address:
                 return
-            raise Conflict("the VM's memory is being sent already", subject=vm)
+            if known.has_come:
+                raise Conflict("the VM's memory is being sent already", subject=vm)
+            await self.cancel(vm)  # the hypervisor has given it up before it sent anything
+        # From here on nothing is awaited: two at the same time cannot both get through.
         if sum(each.phase is MigrationPhase.RUNNING for each in self._streams.values()) >= MOST_STREAMS:
             raise Busy("too many VMs are being sent from this host", subject=vm)
         stream = Stream(vm=vm, key=key, address=f"{peer.loopback}:{port}", bytes_s=bandwidth_bytes_s)

@@ -100,6 +100,7 @@ class Passage:
             try:
                 with entrance:
                     near = await self._first(entrance)
+                stream.has_come = True
                 sides.callback(near.cut)
                 far = await self._dial(name, peer)
                 sides.callback(far.cut)

@@ -15,6 +15,8 @@ class Stream:
     key: str
     address: str
     bytes_s: float | None
+    has_come: bool = False
+    """Whether the hypervisor has begun to send."""
     phase: MigrationPhase = MigrationPhase.RUNNING
     carried: int = 0
     error: str | None = None

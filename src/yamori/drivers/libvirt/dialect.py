@@ -13,7 +13,7 @@ class Dialect:
     ``tells_tuning``: an event follows when limits or memory are changed. ``version_parts``: how much of the
     version number libvirt really knows.
     ``least_memory_bytes``: a VM is never held to less. ``moves``: VMs can migrate encrypted from host to host;
-    ``needs_passage``: their memory needs our passage for that; ``moves_note``: which of them do not move;
+    ``needs_passage``: their memory is sent in plaintext, and our agents must carry it;
     ``no_landing`` says what is missing where moves are not set up. ``absent`` names features that this family
     never has, with the reason that the support matrix gives; what is not in there is probed.
     """
@@ -29,7 +29,6 @@ class Dialect:
     least_memory_bytes: int = 64 << 20
     moves: bool = True
     needs_passage: bool = False
-    moves_note: str = ""
     no_landing: str = ""
     absent: Mapping[str, str] = field(default_factory=dict)
 
@@ -72,8 +71,8 @@ TEST = Dialect(
 _NOT_COUNTED = "libvirt's Xen driver counts nothing in bulk: Yamori's host agent does"
 _NOT_LIMITED = "libvirt's Xen driver has no such limit: Yamori's host agent sets it in Dom0"
 _NOT_COPIED = "libvirt's Xen driver copies no disks: both hosts must reach the same ones"
-_NOT_STOPPED = "libvirt's Xen driver cannot stop a move that has begun: breaking the passage off on the host does"
-_NOT_BOUNDED = "libvirt's Xen driver cannot bound one move: the passage's settings bound all that goes through it"
+_NOT_STOPPED = "libvirt's Xen driver cannot stop a move that has begun: Yamori's host agent breaks its passage off"
+_NOT_BOUNDED = "libvirt's Xen driver cannot bound a move: Yamori's host agent bounds its passage"
 
 XEN = Dialect(
     family="xen",
@@ -84,8 +83,7 @@ XEN = Dialect(
     version_parts=2,
     least_memory_bytes=32 << 20,
     needs_passage=True,
-    moves_note="PVH and HVM guests: a paravirtual one stands still while it is sent, and moves if that is allowed",
-    no_landing="not set up: Xen sends memory in plaintext, so migrate_to.passage must name the way for it",
+    no_landing="not set up: Xen sends memory in plaintext; migrate_to.passage says that the agents carry it",
     absent={
         "usage": _NOT_COUNTED,
         "usage.cpu_delay": _NOT_COUNTED,

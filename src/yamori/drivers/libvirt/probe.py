@@ -8,6 +8,7 @@ import libvirt
 
 from yamori.drivers.libvirt.absence import MOVES, Absences
 from yamori.drivers.libvirt.connection import Connection
+from yamori.drivers.libvirt.dialect import Dialect
 from yamori.drivers.libvirt.failure import text_of
 from yamori.drivers.libvirt.families import Family
 from yamori.drivers.libvirt.listing import read_definition
@@ -31,6 +32,7 @@ _COUNTERS = {
 _NET_UNKNOWN = (
     "libvirt cannot be asked whether the host's kernel has sch_sfq, cls_fw and act_police; the first attempt shows"
 )
+_BY_AGENTS = "Xen sends memory in plaintext: the agents of both hosts must carry it"
 _NO_TUNING = "of limits and memory only our own changes are told: what others set is seen at the next full reading"
 
 
@@ -54,7 +56,7 @@ class Probe:
         tell: dict[str, Callable[[], Cell]] = {
             **{f: partial(_counted, f, [stats for _, stats in rows]) for f in _COUNTERS},
             **self._limits(link, subjects),
-            **dict.fromkeys(MOVES, partial(_live_migration, link, dialect.moves_note)),
+            **dict.fromkeys(MOVES, partial(_live_migration, link, dialect)),
         }
         cells = {feature: self._cell(feature, tell.get(feature)) for feature in FEATURES}
         for feature in _COUNTERS:  # a VM that is busy now tells less than it did before
@@ -157,11 +159,13 @@ def _seen_shaping(subjects: list[Subject]) -> Cell:
     return Cell(level=Level.UNKNOWN, reason=_NET_UNKNOWN)
 
 
-def _live_migration(link: Any, note: str) -> Cell:
+def _live_migration(link: Any, dialect: Dialect) -> Cell:
     try:
         capabilities = parse(link.getCapabilities())
     except (Invalid, libvirt.libvirtError) as error:
         return Cell(level=Level.UNKNOWN, reason=f"capabilities cannot be read: {error}"[:300])
     if capabilities.find("host/migration_features/live") is not None:
-        return Cell(level=Level.NATIVE, reason=note)
+        if dialect.needs_passage:
+            return Cell(level=Level.NONE, reason=_BY_AGENTS)
+        return _NATIVE
     return Cell(level=Level.NONE, reason="the host's capabilities name no live migration")

@@ -1,7 +1,7 @@
 """What an operator says about one libvirt endpoint. Strict: a key or address that is not understood is refused."""
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -32,7 +32,6 @@ _REFUSED = {
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 LabelValue = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{0,128}$")]
 Path = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f\x7f]*$", max_length=4096)]
-Loopback = Annotated[str, StringConstraints(pattern=r"^127(\.(0|[1-9]\d?|1\d\d|2[0-4]\d|25[0-5])){3}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:\[\]-]{1,255}$")]
 
 
@@ -57,8 +56,8 @@ class LandingSettings(BaseModel):
     """Where the memory stream goes; default: what the host calls itself."""
     tls_name: Name | None = None
     """Name that this host's migration certificate proves, where it differs from ``address``."""
-    passage: Loopback | None = None
-    """Xen only: this host's loopback address in the passage (127.…), by which memory travels encrypted."""
+    passage: Literal["agent"] | None = None
+    """Xen only: ``agent`` says that the agents of both hosts carry the memory, which Xen sends in plaintext."""
 
     @field_validator("uri")
     @classmethod

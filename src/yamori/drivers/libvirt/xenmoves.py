@@ -3,10 +3,8 @@
 libvirt's own tunnel is not used: when its link breaks, the source's job hangs until somebody kills the helper.
 """
 
-import random
 import re
 from collections.abc import Mapping
-from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,8 +21,6 @@ from yamori.model.ids import VMId
 from yamori.model.migration import Forecast, Landing, StorageMode
 
 _ALWAYS = libvirt.VIR_MIGRATE_PEER2PEER
-FIRST_PORT, PORTS = 49400, 32
-"""The passage's ports on its loopback addresses (see yamori.agent.passage)."""
 _LOOPBACK = re.compile(r"127(\.\d{1,3}){3}:(\d{1,5})")
 _STANDS_STILL = (
     "a paravirtual guest cannot move live on a Xen without shadow paging: it stands still while its {memory} are "
@@ -41,14 +37,10 @@ class XenMoves:
 
     def __init__(self, settings: LibvirtSettings) -> None:
         self._settings = settings
-        self._ports = count(random.randrange(PORTS))  # noqa: S311 - spreads ports, guards nothing
 
     def address(self) -> str | None:
-        """This host's loopback address in the passage, with the next port: several VMs may arrive at once."""
-        given = self._settings.migrate_to
-        if given is None or given.passage is None:
-            return None
-        return f"{given.passage}:{FIRST_PORT + next(self._ports) % PORTS}"
+        """The agent on the host names it (see yamori.agent.passage): without one there is no way."""
+        return None
 
     def forecast(self, link: Any, vm: VMId, *, bandwidth_bytes_s: int | None) -> Forecast:
         """Paravirtual guests stand still: from their memory and the bandwidth asked for, or a usual one."""
