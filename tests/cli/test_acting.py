@@ -73,6 +73,33 @@ def test_release_and_migrate_do_what_they_say(service: Served, run: Type) -> Non
     assert told.err == ""
 
 
+def test_a_dry_run_tells_how_long_a_vm_would_stand_still(service: Served, run: Type) -> None:
+    told = run("migrate", "mail", "--to", "rack-b", "--dry-run")
+    assert "forecast: live; it pauses for a moment, about 300ms" in told.out
+    service.facade.still.add(scene.vm_id(4))
+    told = run("migrate", "mail", "--to", "rack-b", "--dry-run")
+    assert told.code == 3
+    assert "stands still while 2 GiB are sent" in told.err
+    assert "stopping" in told.err
+    told = run("migrate", "mail", "--to", "rack-b", "--dry-run", "--stopping")
+    assert told.code == 0
+    assert "forecast: NOT live: it stands still meanwhile, about 21.5s" in told.out
+    assert "\x1b" not in told.out
+    assert run("migrate", "mail", "--dry-run", "--stopping", "--json").json["run"]["before"]["forecast"] == {
+        "live": False,
+        "downtime_s": 21.5,
+        "why": "it stands still\x1b while 2 GiB are sent",
+    }
+    assert service.facade.vm("mail").vm.host == "rack-a"
+
+
+def test_a_move_that_may_stop_the_vm_is_asked_for_as_such(service: Served, run: Type) -> None:
+    service.facade.still.add(scene.vm_id(4))
+    assert run("migrate", "mail", "--to", "rack-b", "--yes").code == 3
+    assert run("migrate", "mail", "--to", "rack-b", "--yes", "--stopping").code == 0
+    assert service.facade.acted[-1][0] == Migrate(vm=scene.vm_id(4), to="rack-b", stopping=True)  # type: ignore[arg-type]
+
+
 def test_a_move_needs_a_yes_where_nobody_can_be_asked(service: Served, run: Type) -> None:
     told = run("migrate", "mail", "--to", "rack-b")
     assert told.code == 2

@@ -17,6 +17,7 @@ import pytest
 import typer.main
 from typer.core import TyperGroup
 
+from tests.web import scene
 from tests.web.serving import Served
 from yamori.cli.main import app
 
@@ -159,14 +160,28 @@ def test_top_lives_on_a_terminal_until_ctrl_c_and_leaves_it_as_it_was(service: S
     assert text.rstrip().endswith("\x1b[?1049l")
 
 
-def test_a_move_asks_back_on_a_terminal(service: Served) -> None:
+def test_a_move_asks_back_on_a_terminal_and_says_before_how_it_would_go(service: Served) -> None:
     code, shown = on_terminal("migrate", "mail", "--to", "rack-b", typed=b"n\r")
     assert code == 3
+    assert "Forecast: live; it pauses for a moment, about 300ms" in shown
     assert "Move mail from rack-a to rack-b?" in shown
-    assert service.facade.acted == []
+    assert [dry_run for *_, dry_run in service.facade.acted] == [True]
     code, shown = on_terminal("migrate", "mail", "--to", "rack-b", typed=b"y\r")
     assert code == 0
-    assert len(service.facade.acted) == 1
+    assert [dry_run for *_, dry_run in service.facade.acted] == [True, True, False]
+
+
+def test_whoever_is_asked_knows_that_the_vm_will_stand_still_and_where_it_goes(service: Served) -> None:
+    service.facade.still.add(scene.vm_id(4))
+    code, shown = on_terminal("migrate", "mail", typed=b"y\r")
+    assert code == 3
+    assert "stands still while 2 GiB are sent" in shown
+    assert "Move mail" not in shown, "what would be refused is not asked"
+    code, shown = on_terminal("migrate", "mail", "--stopping", typed=b"y\r")
+    assert code == 0
+    assert "NOT live: it stands still meanwhile, about 21.5s" in shown
+    assert "Move mail from rack-a to rack-b?" in shown, "where Yamori would put it"
+    assert service.facade.acted[-1][0].to == "rack-b"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,5 +1,6 @@
 """`yamori support` on a mixed fleet: rows and hosts picked, reasons said once, nothing cut off."""
 
+import json
 import re
 import shutil
 import sys
@@ -11,8 +12,9 @@ import pytest
 from tests.cli.conftest import Type
 from tests.web.serving import Served
 from yamori.cli import support
+from yamori.model.ids import HostId
 from yamori.model.plain import to_plain
-from yamori.model.support import FEATURES, Cell, Level, Support
+from yamori.model.support import FEATURES, Cell, HostSupport, Level, Support
 
 WHY = "the hypervisor has no such function"
 
@@ -109,3 +111,80 @@ def test_a_hostile_name_stays_text(fleet: dict[str, Any], run: Type) -> None:
     out = run("support").out
     assert "\x1b" not in out
     assert not re.search(r"^fine", out, re.M)
+
+
+NOT_HERE = "the host is in a cluster that takes no pinning"
+PLAIN = "the host does not encrypt moves"
+
+
+@pytest.fixture
+def center(fleet: dict[str, Any]) -> dict[str, Any]:
+    """A vCenter of eight hosts, seven of a cluster and two of them of an older version."""
+    moves = [row for row in FEATURES if row.startswith("migration.")]
+
+    def host(number: int) -> HostSupport:
+        old, inside = number < 2, number < 7
+        cells = {"limits.cpu_pinning": Cell(level=Level.NONE, reason=NOT_HERE)} if inside else {}
+        cells |= dict.fromkeys(moves, Cell(level=Level.UNKNOWN, reason=PLAIN)) if old else {}
+        return HostSupport(hypervisor="ESXi 6.0.0" if old else "ESXi 8.0.2", cells=cells)
+
+    whole = {row: Cell(level=Level.NATIVE) for row in FEATURES}
+    hosts = {HostId(f"center/esx-{n}"): host(n) for n in range(8)}
+    told = to_plain(Support(driver="vsphere", hypervisor="vCenter 8", cells=whole, hosts=hosts))
+    fleet["center"] = from_json(told)
+    return fleet
+
+
+def from_json(told: Any) -> Any:
+    return json.loads(json.dumps(told))
+
+
+def test_an_endpoint_of_several_hosts_says_on_how_many_a_row_holds_and_why_not_on_the_others(
+    center: dict[str, Any], run: Type
+) -> None:
+    lines = run("support", "--host", "center").lines
+    assert lines[1] == "hosts: 2 x ESXi 6.0.0, 6 x ESXi 8.0.2"
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line.split()[0] in FEATURES}
+    assert rows["limits.cpu_pinning"] == ["native", "1/8"]
+    assert rows["migration.live"] == ["native", "6/8"]
+    assert rows["usage"] == ["native"]
+    named = ", ".join(f"center/esx-{n}" for n in range(6))
+    assert f"{named} and 1 more: limits.cpu_pinning: none: {NOT_HERE}" in lines
+    (plain,) = (line for line in lines if PLAIN in line)
+    assert plain.startswith("center/esx-0, center/esx-1: migration.live, migration.encrypted, ")
+    assert f": unknown: {PLAIN}" in plain
+    assert NOT_HERE not in run("support", "--host", "center", "--no-reasons").out
+
+
+def test_beside_other_endpoints_hosts_that_differ_are_told_too(center: dict[str, Any], run: Type) -> None:
+    told = run("support", "--feature", "limits.cpu_pinning", "--host", "center", "--host", "kvm-0")
+    assert told.lines[2].split() == ["limits.cpu_pinning", "native", "native", "1/8"]
+    assert f"limits.cpu_pinning: none: {NOT_HERE}" in told.out
+    assert PLAIN not in told.out
+
+
+def test_one_host_of_several_is_shown_as_it_is(center: dict[str, Any], run: Type) -> None:
+    lines = run("support", "--host", "center/esx-0").lines
+    assert lines[0] == "center/esx-0: vsphere on ESXi 6.0.0"
+    rows = {line.split()[0]: line.split()[1] for line in lines[1:]}
+    assert (rows["limits.cpu_pinning"], rows["migration.live"], rows["usage"]) == ("none", "unknown", "native")
+    lines = run("support", "--host", "center/*", "--feature", "migration.live", "--no-reasons").lines
+    assert lines[0].split() == ["FEATURE", *(f"center/esx-{n}" for n in range(8))]
+    assert lines[2].split() == ["migration.live", "unknown", "unknown", *["native"] * 6]
+
+
+def test_a_host_that_is_not_there_is_refused_where_hosts_are_known(center: dict[str, Any], run: Type) -> None:
+    wrong = run("support", "--host", "center/esx-9")
+    assert wrong.code != 0
+    assert "center/esx-7" in wrong.err
+
+
+def test_json_has_hosts_with_the_rows_that_were_picked(center: dict[str, Any], run: Type) -> None:
+    found = run("support", "--json", "--host", "center", "--feature", "limits.cpu_pinning").json["endpoints"]
+    assert set(found["center"]["hosts"]) == {f"center/esx-{n}" for n in range(8)}
+    assert found["center"]["hosts"]["center/esx-0"]["cells"] == {
+        "limits.cpu_pinning": {"level": "none", "reason": NOT_HERE}
+    }
+    assert found["center"]["hosts"]["center/esx-7"] == {"hypervisor": "ESXi 8.0.2", "cells": {}}
+    one = run("support", "--json", "--host", "center/esx-0", "--feature", "limits.cpu_pinning").json["endpoints"]
+    assert one["center/esx-0"]["cells"]["limits.cpu_pinning"]["level"] == "none"

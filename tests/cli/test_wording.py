@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,3 +91,22 @@ def test_every_error_has_an_exit_code_and_every_code_a_meaning() -> None:
 def test_a_file_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="cannot be written"):
         write(tmp_path / "none" / "file", "x")
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (
+            {"live": True, "downtime_s": 0.3, "why": "aimed at"},
+            "live; it pauses for a moment, about 300ms (aimed at)",
+        ),
+        ({"live": True, "downtime_s": None, "why": ""}, "live; it pauses for a moment, unknown how long"),
+        ({"live": False, "downtime_s": 80.0, "why": ""}, "NOT live: it stands still meanwhile, about 80s"),
+        ({"live": False, "downtime_s": None}, "NOT live: it stands still meanwhile, unknown how long"),
+        ({"live": "yes", "downtime_s": True}, "unknown whether it is live"),
+        ({"live": False, "downtime_s": float("inf")}, "NOT live: it stands still meanwhile, unknown how long"),
+        ({}, "unknown whether it is live"),
+    ],
+)
+def test_a_forecast_never_makes_the_unknown_sound_well(told: dict[str, Any], words: str) -> None:
+    assert wording.forecast(told) == words

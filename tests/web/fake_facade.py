@@ -22,11 +22,15 @@ from yamori.model.support import Support
 
 
 class FakeFacade:
-    """``acted`` lists what was asked for. ``raises`` is raised by every method whose name it holds."""
+    """``acted`` lists what was asked for. ``raises`` is raised by every method whose name it holds.
+
+    VMs in ``still`` cannot move live.
+    """
 
     def __init__(self, views: Sequence[VMView] | None = None) -> None:
         self.acted: list[tuple[Any, ...]] = []
         self.raises: dict[str, Exception] = {}
+        self.still: set[VMId] = set()
         self.told: list[Event] = []
         self.fresh = asyncio.Condition()
         self.listeners = 0
@@ -140,11 +144,26 @@ class FakeFacade:
         run = dataclasses.replace(
             made, subject=action.vm, proposal=proposal, decision=decision, created_at=now, updated_at=now
         )
+        if isinstance(action, Migrate):
+            to = action.to or HostId("rack-b")
+            decision = dataclasses.replace(decision, action=dataclasses.replace(action, to=to))
+            before = {"from": view.vm.host, "to": to, "storage": "shared", "forecast": self._forecast(action)}
+            run = dataclasses.replace(run, decision=decision, before=before)
         if not dry_run:
             self._runs[run.id] = run
             self._carry_out(view, action, run)
             await self.tell(EventKind.RUN, action.vm, {"run": run.id, "state": run.state})
         return decision, run
+
+    def _forecast(self, action: Migrate) -> dict[str, Any]:
+        if action.vm not in self.still:
+            return {"live": True, "downtime_s": 0.3, "why": "the longest pause that a move aims at"}
+        if not action.stopping:
+            why = "it stands still while 2 GiB are sent"
+            raise Unsupported(
+                "migration.live", why, subject=action.vm, mend="`stopping` allows that it stands still"
+            )
+        return {"live": False, "downtime_s": 21.5, "why": "it stands still\x1b while 2 GiB are sent"}
 
     def _carry_out(self, view: VMView, action: Action, run: Run) -> None:
         if isinstance(action, Throttle):

@@ -38,6 +38,24 @@ async def test_release_migrate_and_undo_are_asked_for(api: httpx.AsyncClient, fa
     assert undo == ("undo", "run-0007", "token")
 
 
+async def test_a_dry_run_tells_how_a_move_would_go_and_stopping_is_taken(
+    api: httpx.AsyncClient, facade: FakeFacade
+) -> None:
+    answer = await api.post(f"{PREFIX}/vms/mail/migrate", json={"to": "rack-b", "dry_run": True})
+    assert answer.json()["run"]["before"]["forecast"]["live"] is True
+    facade.still.add(scene.vm_id(4))
+    refused = await api.post(f"{PREFIX}/vms/mail/migrate", json={"to": "rack-b", "dry_run": True})
+    assert refused.json()["error"]["code"] == "unsupported"
+    assert "`stopping`" in refused.json()["error"]["mend"]
+    answer = await api.post(f"{PREFIX}/vms/mail/migrate", json={"to": "rack-b", "stopping": True, "dry_run": True})
+    told = answer.json()
+    assert told["run"]["before"]["forecast"]["downtime_s"] == 21.5
+    assert told["decision"]["action"]["stopping"] is True
+    assert facade.acted[-1][0] == Migrate(vm=scene.vm_id(4), to="rack-b", stopping=True)
+    odd = await api.post(f"{PREFIX}/vms/mail/migrate", json={"stopping": "perhaps"})
+    assert odd.status_code in (400, 422)
+
+
 async def test_the_kill_switch_is_thrown_with_who_and_why(api: httpx.AsyncClient, facade: FakeFacade) -> None:
     assert (await api.get(f"{PREFIX}/kill-switch")).json()["on"] is False
     answer = await api.post(f"{PREFIX}/kill-switch/throw", json={"on": True, "reason": "rack 4"})

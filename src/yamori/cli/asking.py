@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -15,6 +16,8 @@ from yamori.model.errors import Invalid
 from yamori.model.run import RunState
 
 Answer = dict[str, Any]
+LONGEST = 700
+"""Characters of a question."""
 _ENDS = {
     RunState.VERIFIED: ExitCode.OK,
     RunState.REFUSED: ExitCode.REFUSED,
@@ -24,13 +27,16 @@ _ENDS = {
 }
 
 
-def confirm(question: str, *, yes: bool, dry_run: bool = False) -> None:
-    """Ask back before what disrupts. Raises Invalid where nobody can answer, Exit when the answer is no."""
+def confirm(question: str | Callable[[], str], *, yes: bool, dry_run: bool = False) -> None:
+    """Ask back before what disrupts. Raises Invalid where nobody can answer, Exit when the answer is no.
+
+    A question that costs something to put is made only where somebody is asked.
+    """
     if yes or dry_run:
         return
     if not sys.stdin.isatty():
         raise Invalid("this needs a yes, and nobody can be asked here", mend="add --yes")
-    if not typer.confirm(clean(question), err=True):
+    if not typer.confirm(clean(question if isinstance(question, str) else question(), LONGEST), err=True):
         raise typer.Exit(ExitCode.REFUSED)
 
 
@@ -48,6 +54,13 @@ def settle(
         _tell(decision, run, dry_run=dry_run)
     if code is not ExitCode.OK:
         raise typer.Exit(code)
+
+
+def forecast_of(run: Answer | None) -> str | None:
+    """Return in words how a move would go, as its check has noted it; None for what is no move."""
+    before = None if run is None else run.get("before")
+    found = before.get("forecast") if isinstance(before, dict) else None
+    return wording.forecast(found) if isinstance(found, dict) else None
 
 
 def tell_end(run: Answer) -> None:
@@ -78,6 +91,9 @@ def _tell(decision: Answer, run: Answer | None, *, dry_run: bool) -> None:
     action = decision["action"]
     if action.get("verb") == "throttle":
         say(f"limits: {wording.limits(action['limits'])}, for {wording.span(action['expires_after_s'])} at most")
+    forecast = forecast_of(run)
+    if forecast is not None:
+        say(f"forecast: {forecast}")
     if run is None:
         say("nothing was changed")
     elif dry_run:

@@ -15,8 +15,9 @@ import typer
 from yamori.cli.connection import connect
 from yamori.cli.exits import exit_code
 from yamori.cli.options import Json, StateDir
+from yamori.cli.single import differences, hosts_of, picked, products, share
 from yamori.cli.terminal import clean, emit, say, show
-from yamori.model.errors import Invalid, NotFound, YamoriError
+from yamori.model.errors import Invalid, YamoriError
 from yamori.model.support import FEATURES
 
 EXAMPLE = """Examples:
@@ -24,6 +25,7 @@ EXAMPLE = """Examples:
 \b
   yamori support
   yamori support --host 'rack1-*' --feature limits
+  yamori support --host 'vcenter/*'
   yamori support qemu:///system
   yamori support --config fleet.yaml --json
 
@@ -47,7 +49,11 @@ def support(
     ] = None,
     host: Annotated[
         list[str] | None,
-        typer.Option("--host", metavar="NAME", help="Only this host or endpoint; may hold *, and be repeated."),
+        typer.Option(
+            "--host",
+            metavar="NAME",
+            help="Only this endpoint, or this host of one (ENDPOINT/HOST); may hold *, and be repeated.",
+        ),
     ] = None,
     feature: Annotated[
         list[str] | None,
@@ -72,7 +78,7 @@ def support(
     else:
         found, errors = _probed(uri, config)
     if host:
-        found = _picked(found, host)
+        found = picked(found, host)
         errors = {name: error for name, error in errors.items() if name in found}
     if as_json:
         _emit(found, errors, rows)
@@ -117,25 +123,20 @@ def _rows(untrusted_words: Sequence[str]) -> tuple[str, ...]:
     return tuple(row for row in FEATURES if not wanted or row in wanted)
 
 
-def _picked(found: Mapping[str, Any], untrusted_names: Sequence[str]) -> dict[str, Any]:
-    """Return the endpoints that are meant; a host of an endpoint (`endpoint/host`) means that endpoint."""
-    wanted: set[str] = set()
-    for pattern in untrusted_names:
-        meant = {name for name in found if fnmatchcase(name, pattern) or name == pattern.partition("/")[0]}
-        if not meant:
-            known = ", ".join(clean(name, 60) for name in found) or "none"
-            raise NotFound(f"no endpoint is called {clean(pattern, 60)}", mend=f"there are: {known}")
-        wanted |= meant
-    return {name: support for name, support in found.items() if name in wanted}
-
-
 def _emit(found: Mapping[str, Any], errors: Mapping[str, YamoriError], rows: Sequence[str]) -> None:
     told = {name: {"code": e.code, "message": e.message, "mend": e.mend} for name, e in errors.items()}
-    kept = {
-        name: None if one is None else one | {"cells": {r: c for r, c in one["cells"].items() if r in rows}}
-        for name, one in found.items()
-    }
+    kept = {name: None if one is None else _kept(one, rows) for name, one in found.items()}
     emit({"features": list(rows), "endpoints": kept, "errors": told})
+
+
+def _kept(support: Any, rows: Sequence[str]) -> Any:
+    """Return the same with these rows only."""
+
+    def cells(of: Any) -> dict[str, Any]:
+        return {"cells": {row: cell for row, cell in of["cells"].items() if row in rows}}
+
+    hosts = {host: each | cells(each) for host, each in hosts_of(support).items()}
+    return support | cells(support) | {"hosts": hosts}
 
 
 def _show_one(name: str, support: Any, rows: Sequence[str], error: YamoriError | None, *, reasons: bool) -> None:
@@ -144,11 +145,16 @@ def _show_one(name: str, support: Any, rows: Sequence[str], error: YamoriError |
         say(f"{clean(name)}: {_why(error)}")
         return
     say(f"{clean(name)}: {clean(support['driver'])} on {clean(support['hypervisor'])}{_later(support)}")
+    if told := products(support):
+        say(f"hosts: {told}")
     why = {row: support["cells"].get(row, {}).get("reason", "") for row in rows}
     if reasons:
         show(["FEATURE", "LEVEL", "REASON"], [[row, _level(support, row), clean(why[row], 400)] for row in rows])
     else:
         show(["FEATURE", "LEVEL"], [[row, _level(support, row)] for row in rows])
+    if reasons:
+        for what, where in differences(support, rows):
+            say(f"{where}: {what}")
 
 
 def _show_all(
@@ -168,13 +174,15 @@ def _show_all(
             continue
         for reason, concerned in _reasons(one, rows).items() if reasons else ():
             told.setdefault((", ".join(concerned), reason), []).append(name)
+        for what, where in differences(one, rows) if reasons else ():
+            told.setdefault(("", what), []).append(where)
         if later := _later(one):
             told.setdefault(("", later.removeprefix("; ")), []).append(name)
     if told:
         say()
     for (concerned_rows, reason), names in told.items():
-        said = ", ".join(clean(name) for name in names)
-        say(": ".join(part for part in (said, concerned_rows, clean(reason, 400)) if part))
+        said = ", ".join(clean(name, 600) for name in names)
+        say(": ".join(part for part in (said, concerned_rows, clean(reason, 800)) if part))
 
 
 def _blocks(names: Sequence[str], first: int) -> Iterable[Sequence[str]]:
@@ -212,8 +220,11 @@ def _why(error: YamoriError | None) -> str:
 
 
 def _level(support: Any, feature: str) -> str:
-    """Return the level; what was not probed is unknown, never shown as present."""
-    return "unknown" if support is None else str(support["cells"].get(feature, {}).get("level", "unknown"))
+    """Return the level, and on how many hosts where not on all; what was not probed is unknown, never present."""
+    if support is None:
+        return "unknown"
+    level = str(support["cells"].get(feature, {}).get("level", "unknown"))
+    return f"{level} {part}" if (part := share(support, feature)) else level
 
 
 def _reasons(support: Any, rows: Sequence[str]) -> dict[str, list[str]]:

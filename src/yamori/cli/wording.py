@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -57,6 +58,20 @@ def span(seconds: float | None) -> str:
     if hours < 48:
         return f"{hours}h{minutes:02d}m" if minutes else f"{hours}h"
     return f"{hours // 24}d{hours % 24:02d}h"
+
+
+def forecast(untrusted: Mapping[str, Any]) -> str:
+    """Write how a move would go: live or not, and for how long the VM stands still."""
+    seconds, why = untrusted.get("downtime_s"), clean(untrusted.get("why") or "", 300)
+    told = isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds)
+    long = f"about {span(seconds)}" if told else f"{UNKNOWN} how long"
+    if untrusted.get("live") is True:
+        words = f"live; it pauses for a moment, {long}"
+    elif untrusted.get("live") is False:
+        words = f"NOT live: it stands still meanwhile, {long}"
+    else:
+        words = f"{UNKNOWN} whether it is live"
+    return f"{words} ({why})" if why else words
 
 
 def moment(untrusted: object) -> datetime | None:

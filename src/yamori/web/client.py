@@ -239,10 +239,18 @@ class Client:
         return self._post(f"/vms/{_part(vm)}/release", {"reason": reason, "dry_run": dry_run}, key)
 
     def migrate(
-        self, vm: str, *, to: str | None = None, reason: str = "", dry_run: bool = False, key: str | None = None
+        self,
+        vm: str,
+        *,
+        to: str | None = None,
+        stopping: bool = False,
+        reason: str = "",
+        dry_run: bool = False,
+        key: str | None = None,
     ) -> Json:
-        """Move a VM; ``to`` None lets control choose: {"decision", "run"}."""
-        return self._post(f"/vms/{_part(vm)}/migrate", {"to": to, "reason": reason, "dry_run": dry_run}, key)
+        """Move a VM; ``to`` None lets control choose, ``stopping`` lets it stand still: {"decision", "run"}."""
+        body = {"to": to, "stopping": stopping, "reason": reason, "dry_run": dry_run}
+        return self._post(f"/vms/{_part(vm)}/migrate", body, key)
 
     def undo(self, run: str, *, key: str | None = None) -> Json:
         """Undo a verified run; returns the run."""

@@ -121,7 +121,7 @@ def rebuilt(status: int, untrusted_body: Any) -> YamoriError:
     kind = {k.code: k for k in kinds()}.get(words.get("code", ""), _by_status(status))
     if issubclass(kind, Unsupported):
         capability, _, why = message.partition(": ")
-        return kind(capability, why, subject=subject)
+        return kind(capability, why, subject=subject, mend=words.get("mend"))
     return kind(message, subject=subject, mend=words.get("mend"))
 
 

@@ -32,6 +32,7 @@ BALLOON_S = 10.0
 LOOK_S = 0.25
 LATE_S = 2.0
 """A host that ends a limit by itself does so that much after us, so that our own release is the ordinary end."""
+ALLOW = "`stopping` allows that it stands still"
 GONE = "gone"
 COPY = frozenset({PowerState.RUNNING, PowerState.PAUSED})
 
@@ -285,7 +286,7 @@ async def _forecast(action: Migrate, landing: Landing, storage: StorageMode, con
         raise Unsupported("migration.live", "this endpoint cannot tell how it would move VMs")
     forecast = await watch.forecast(action.vm, landing, storage=storage, bandwidth_bytes_s=None)
     if not forecast.live and not action.stopping:
-        raise Unsupported("migration.live", forecast.why, subject=action.vm, mend="allow that it stands still")
+        raise Unsupported("migration.live", forecast.why, subject=action.vm, mend=ALLOW)
     return forecast
 
 

@@ -66,11 +66,11 @@ class Acting:
         return await self._answer(request, idempotency_key, work)
 
     async def migrate(self, request: Request, vm: Name, body: MigrateBody, idempotency_key: Key = None) -> Answer:
-        """Ask for a move."""
+        """Ask for a move. A dry run's ``run.before.forecast`` says whether, and how long, the VM stands still."""
 
         async def work() -> Any:
             to = None if body.to is None else HostId(body.to)
-            action = Migrate(vm=self._facade.vm(vm).vm.id, to=to)
+            action = Migrate(vm=self._facade.vm(vm).vm.id, to=to, stopping=body.stopping)
             return await self._ask(request, action, body.reason, dry_run=body.dry_run)
 
         return await self._answer(request, idempotency_key, work)

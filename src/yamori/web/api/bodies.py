@@ -43,9 +43,10 @@ class ReleaseBody(Body):
 
 
 class MigrateBody(Body):
-    """Where to (null: control chooses), why, and whether only to check."""
+    """Where to (null: control chooses), whether it may stand still meanwhile, why, and whether only to check."""
 
     to: Annotated[str, Field(min_length=1, max_length=NAME)] | None = None
+    stopping: bool = False
     reason: Reason = ""
     dry_run: bool = False
 

@@ -38,9 +38,18 @@ async function guarded(dialog, said, act) {
 function outcome({ decision, run }, dry, done) {
   const rule = `${decision.reason} (rule ${decision.rule})`;
   if (decision.verdict !== "allow") return `Not done: ${rule}`;
-  if (dry) return `Would be done: ${rule}`;
+  if (dry) return `Would be done: ${rule}${forecast(run?.before?.forecast)}`;
   note(h("span", {}, `${done} `, run && h("a", { href: `/runs/${part(run.id)}` }, "Show the run")));
   return null;
+}
+
+// How a move would go, as its check has found: whether, and how long, the VM stands still.
+function forecast(found) {
+  if (!found) return "";
+  const known = typeof found.downtime_s === "number";
+  const long = known ? `about ${amount(found.downtime_s, "seconds")}` : "nobody can tell how long";
+  const how = found.live ? `It moves live, with a pause at the end: ${long}` : `It does not move live, it stands still meanwhile: ${long}`;
+  return `. ${how}${found.why ? ` (${found.why})` : ""}`;
 }
 
 export function confirmUndo(run, name, after) {
@@ -110,14 +119,16 @@ export function askKillSwitch(on, after) {
 
 export function askMigrate(vm, hosts, after) {
   const to = h("select", {}, h("option", { value: "" }, "wherever it fits best"), hosts.map((host) => h("option", { value: host.id }, host.name)));
+  const stopping = h("input", { type: "checkbox" });
   const ask = (dry) => async () => {
-    const body = { to: to.value || null, reason: "moved at the console", dry_run: dry };
+    const body = { to: to.value || null, stopping: stopping.checked, reason: "moved at the console", dry_run: dry };
     const words = outcome(await post(`/vms/${part(vm.id)}/migrate`, body), dry, `${vm.name} moves.`);
     if (!dry) after();
     return words;
   };
   open(`Move ${vm.name}`, [
-    h("p", { class: "muted" }, "Live and encrypted. Whatever fails, exactly one copy runs."),
+    h("p", { class: "muted" }, "Encrypted. Whatever fails, exactly one copy runs. Try says whether it moves live."),
     h("label", {}, "To", to),
+    h("label", {}, stopping, " It may stand still meanwhile, if it cannot move live"),
   ], [{ words: "Try", act: ask(true) }, { words: "Move", kind: "main", act: ask(false) }]);
 }

@@ -33,7 +33,8 @@ export function asked(action) {
   if (action.verb === "throttle") {
     return Object.entries(action.limits).map(([kind, value]) => `${LIMITS[kind]?.name ?? kind} ${amount(value, LIMITS[kind]?.unit)}`).join(", ");
   }
-  return action.verb === "migrate" ? `to ${action.to ?? "where it fits best"}` : "";
+  if (action.verb !== "migrate") return "";
+  return `to ${action.to ?? "where it fits best"}${action.stopping ? ", standing still if it must" : ""}`;
 }
 
 // One run as a line of a timeline, with before and after.
