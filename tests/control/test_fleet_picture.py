@@ -1,6 +1,6 @@
 """Out of many endpoints' listings one picture: where a VM is, and whether it is there twice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -12,7 +12,7 @@ from yamori.model.errors import Conflict
 from yamori.model.host import Host
 from yamori.model.ids import EndpointName, HostId, VMId
 from yamori.model.limits import LimitKind
-from yamori.model.support import Cell, Level, Support
+from yamori.model.support import Cell, HostSupport, Level, Support
 from yamori.model.vm import VM, PowerState
 
 GIB = 1 << 30
@@ -95,6 +95,20 @@ def test_the_receiving_side_of_a_migration_is_no_second_copy() -> None:
 def test_only_limits_that_are_really_there_can_be_set() -> None:
     endpoint = seen("a", features=("limits.cpu_cap",))
     assert picture(endpoint).kinds[HostId("a")] == frozenset({LimitKind.CPU_CAP})
+
+
+def test_hosts_of_one_endpoint_can_what_each_of_them_can() -> None:
+    endpoint = seen("a", features=("limits.cpu_cap", "limits.memory", *MOVES))
+    assert endpoint.support is not None
+    lacking = dict.fromkeys(("limits.memory", *MOVES), Cell(level=Level.UNKNOWN, reason="out of contact"))
+    other = replace(endpoint.listing.hosts[0], id=HostId("b"))
+    endpoint.listing = Listing(hosts=(*endpoint.listing.hosts, other), vms=())
+    single = HostSupport(hypervisor="h", cells=lacking)
+    endpoint.support = replace(endpoint.support, hosts={HostId("b"): single})
+    fleet = picture(endpoint)
+    assert fleet.kinds[HostId("a")] == frozenset({LimitKind.CPU_CAP, LimitKind.MEMORY})
+    assert fleet.kinds[HostId("b")] == frozenset({LimitKind.CPU_CAP})
+    assert fleet.can_migrate == {HostId("a")}
 
 
 def test_a_host_that_cannot_encrypt_a_move_is_no_host_to_migrate() -> None:

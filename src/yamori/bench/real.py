@@ -87,9 +87,9 @@ def result(
     ratios = over_ours(ways)
     said = {"calls": "the calls", "wall_s": "the time", "cpu_s": "our CPU", "host_cpu_s": "the host's CPU"}
     words = ", ".join(f"{ratios[name]:.1f} x {what}" for name, what in said.items() if name in ratios)
-    calls = ", ".join(f"{next(iter(each.values()))['calls']:.0f} with {n} VMs" for n, each in sizes)
+    calls = ", ".join(f"{next(iter(each.values()))['calls']:.0f} with {_count(n)}" for n, each in sizes)
     return BenchResult(
-        title=f"One reading of {vms} real VMs on {place}",
+        title=f"One reading of {_count(vms, 'real ')} on {place}",
         rows=rows,
         json={
             "bench": "collect",
@@ -109,6 +109,10 @@ def result(
             *notes,
         ),
     )
+
+
+def _count(vms: int, kind: str = "") -> str:
+    return f"{vms} {kind}VM" if vms == 1 else f"{vms} {kind}VMs"
 
 
 def _cells(cost: Mapping[str, float]) -> list[str]:

@@ -41,8 +41,8 @@ def compose(keepers: Iterable[Keeper]) -> Fleet:
     kinds: dict[HostId, frozenset[LimitKind]] = {}
     can_migrate: set[HostId] = set()
     for keeper in keepers:
-        settable, movable = _abilities(keeper.support)
         for host in keeper.listing.hosts:
+            settable, movable = _abilities(keeper.support, host.id)
             hosts[host.id] = host
             endpoint_of[host.id] = keeper.name
             kinds[host.id] = settable
@@ -65,9 +65,9 @@ def compose(keepers: Iterable[Keeper]) -> Fleet:
     )
 
 
-def _abilities(support: Support | None) -> tuple[frozenset[LimitKind], bool]:
+def _abilities(support: Support | None, host: HostId) -> tuple[frozenset[LimitKind], bool]:
     if support is None:
         return frozenset(), False
-    there = {name for name, cell in support.cells.items() if cell.level in (Level.NATIVE, Level.AGENT)}
+    there = {name for name, cell in support.at(host).items() if cell.level in (Level.NATIVE, Level.AGENT)}
     settable = frozenset(kind for kind in LimitKind if f"limits.{kind}" in there)
     return settable, {"migration.live", "migration.encrypted"} <= there

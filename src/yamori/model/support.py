@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from yamori.model.ids import HostId
+
 
 class Level(StrEnum):
     """Who provides a feature. UNKNOWN means that the probe could not tell: never shown as present."""
@@ -50,13 +52,29 @@ FEATURES: tuple[str, ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostSupport:
+    """One host of an endpoint that speaks for several. ``cells``: only those that differ from the endpoint's."""
+
+    hypervisor: str
+    cells: Mapping[str, Cell] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Support:
     """What one endpoint can do, as probed. Every name of FEATURES is in ``cells``.
 
     ``provisional``: a part of the endpoint could not be asked this time; ask again soon.
+    ``hosts``: each host of an endpoint that speaks for several which may differ; empty where none can. A cell
+    of the endpoint then says what is there on at least one host.
     """
 
     driver: str
     hypervisor: str
     cells: Mapping[str, Cell] = field(default_factory=dict)
     provisional: bool = False
+    hosts: Mapping[HostId, HostSupport] = field(default_factory=dict)
+
+    def at(self, host: HostId) -> Mapping[str, Cell]:
+        """Return all cells as they are on one host."""
+        single = self.hosts.get(host)
+        return self.cells if single is None else {**self.cells, **single.cells}

@@ -1,6 +1,6 @@
 """What an endpoint can do: looked at, never assumed, and without changing anything."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,13 +8,16 @@ from pyVmomi import vim
 
 from yamori.capabilities.sensing.usage import Column, UsageFrame
 from yamori.drivers.vsphere.absence import Absences
-from yamori.drivers.vsphere.collector import everything, some
+from yamori.drivers.vsphere.collector import Found, everything, some
 from yamori.drivers.vsphere.connection import Connection
 from yamori.drivers.vsphere.link import Link
 from yamori.drivers.vsphere.moves import offered
 from yamori.drivers.vsphere.privileges import cell, lacking
-from yamori.drivers.vsphere.surroundings import DRS_MOVES, Switches, moves_by_itself
+from yamori.drivers.vsphere.single import PATHS, Around, Lacks, differing, everywhere, in_contact, lacks
+from yamori.drivers.vsphere.surroundings import Switches, moves_by_itself
+from yamori.drivers.vsphere.translate import host_ids
 from yamori.drivers.vsphere.usage import VSphereUsage
+from yamori.model.ids import HostId
 from yamori.model.support import FEATURES, Cell, Level, Support
 
 _NATIVE = Cell(level=Level.NATIVE)
@@ -30,6 +33,16 @@ _NO_SWITCH = "there is no distributed switch with Network I/O Control version 3"
 _NO_PROOF = "the server tells of no VM whether its moves are encrypted (config.migrateEncryption)"
 _NO_MOVE = "nothing is moved unless encryption is proven required, and that cannot be proven here"
 _ONE_HOST = "a single ESXi has no other host to move to: connect to its vCenter"
+
+Hosts = Mapping[HostId, tuple[Found, Lacks]]
+"""By host: what was read of it, and what it lacks."""
+
+
+def _telling(hosts: Hosts) -> list[Lacks]:
+    """What is lacking at the hosts that the server has contact with; of all where it has contact with none."""
+    return [lacking for host, lacking in hosts.values() if in_contact(host)] or [
+        each for _, each in hosts.values()
+    ]
 
 
 class Probe:
@@ -47,7 +60,7 @@ class Probe:
 
     async def run(self) -> Support:
         """Look. Raises Unreachable, TimedOut."""
-        cells = await self._connection.call(self._look, capability="probe")
+        cells, hosts = await self._connection.call(self._look, capability="probe")
         counted = {} if self._absences.given("usage") else self._of_usage(await self._usage.read())
         shown = {}
         for feature in FEATURES:
@@ -58,14 +71,21 @@ class Probe:
             shown[feature] = found if why is None else Cell(level=Level.NONE, reason=why)
         link = self._connection.link
         product = "VMware vSphere" if link is None else link.product
-        return Support(driver="vsphere", hypervisor=product, cells=shown)
+        several = differing(shown, hosts) if len(hosts) > 1 else {}
+        return Support(
+            driver="vsphere",
+            hypervisor=product,
+            cells=shown,
+            provisional=bool(hosts) and not any(in_contact(host) for host, _ in hosts.values()),
+            hosts=several,
+        )
 
     def _opened(self, link: Link) -> None:
         """With every new link: so that nothing is offered that is not there."""
         self._look(link)
 
-    def _look(self, link: Link) -> dict[str, Cell]:
-        found = everything(link, {vim.VirtualMachine: ("runtime.powerState",), vim.HostSystem: ("parent",)})
+    def _look(self, link: Link) -> tuple[dict[str, Cell], Hosts]:
+        found = everything(link, {vim.VirtualMachine: ("runtime.powerState",), vim.HostSystem: PATHS})
         vms = [each.ref for each in found if each.is_vm]
         step = max(1, len(vms) // _MOST_LOOKED_AT)
         looked_at = vms[::step][:_MOST_LOOKED_AT]
@@ -74,8 +94,8 @@ class Probe:
         seen = self._moves(link, looked_at)
         if not any(self._switches.controlled(link).values()):
             seen["limits.net_out"] = Cell(level=Level.NONE, reason=_NO_SWITCH)
-        if not self._pinnable(link, [each.values.get("parent") for each in found if not each.is_vm]):
-            seen["limits.cpu_pinning"] = Cell(level=Level.NONE, reason=DRS_MOVES)
+        hosts = self._hosts(link, [each for each in found if not each.is_vm])
+        seen = {**everywhere(_telling(hosts)), **seen}
         for feature, absent in seen.items():
             if cells[feature].level is Level.NATIVE:
                 cells[feature] = absent
@@ -88,7 +108,7 @@ class Probe:
         self._absences.saw(
             {feature: each.reason for feature, each in cells.items() if each.level is not Level.NATIVE}
         )
-        return cells
+        return cells, hosts
 
     @staticmethod
     def _moves(link: Link, vms: Sequence[Any]) -> dict[str, Cell]:
@@ -103,14 +123,15 @@ class Probe:
             "migration.live": Cell(level=Level.NONE, reason=_NO_MOVE),
         }
 
-    @staticmethod
-    def _pinnable(link: Link, parents: Sequence[Any]) -> bool:
-        """Whether any host is outside of clusters that move VMs as they like."""
+    def _hosts(self, link: Link, hosts: Sequence[Found]) -> Hosts:
+        """What each host lacks."""
+        parents = [each.values.get("parent") for each in hosts]
         clusters = {each._moId: each for each in parents if isinstance(each, vim.ClusterComputeResource)}
-        if len(clusters) < len({each._moId for each in parents if each is not None}):
-            return True
         told = some(link, clusters.values(), {vim.ClusterComputeResource: ("configurationEx",)})
-        return any(not moves_by_itself(each.values.get("configurationEx"), None) for each in told)
+        automated = [each.key for each in told if moves_by_itself(each.values.get("configurationEx"), None)]
+        around = Around(automated=automated, switched=self._switches.hosts(link))
+        ids = host_ids(self._connection.endpoint, hosts)
+        return {ids[each.key]: (each, lacks(each, around)) for each in hosts}
 
     def _of_usage(self, frame: UsageFrame) -> dict[str, Cell]:
         running = frame.values[frame.column(Column.RUNNING) == 1.0]

@@ -1,7 +1,7 @@
 """What a VM's limits depend on outside of it: its host's clock rate, its cluster's DRS, its cards' switches."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,13 @@ from yamori.drivers.vsphere.link import Link
 
 DRS_MOVES = "the host is in a cluster whose DRS is fully automated, which takes no pinning"
 _KEPT_SECONDS = 60.0
-_SWITCH = ("uuid", "config.networkResourceControlVersion", "config.networkResourceManagementEnabled")
+_MEMBERS = "summary.hostMember"
+_SWITCH = (
+    "uuid",
+    "config.networkResourceControlVersion",
+    "config.networkResourceManagementEnabled",
+    _MEMBERS,
+)
 _HOST = ("summary.hardware.cpuMhz", "summary.hardware.numCpuThreads", "parent")
 
 
@@ -29,27 +35,40 @@ class Switches:
     """Which distributed switches enforce limits of cards; read again after a minute."""
 
     def __init__(self) -> None:
-        self._known: Mapping[str, bool] = {}
+        self._known: Sequence[Found] = ()
         self._of: Link | None = None
         self._read_at = 0.0
 
     def controlled(self, link: Link) -> Mapping[str, bool]:
         """By the switch's UUID, whether Network I/O Control 3 is on. Raises faults."""
+        return {str(found.values.get("uuid")): _is_controlled(found) for found in self._read(link)}
+
+    def hosts(self, link: Link) -> frozenset[str] | None:
+        """Keys of the hosts on a switch that enforces limits; None when it does not tell. Raises faults."""
+        keys: set[str] = set()
+        for found in self._read(link):
+            if _is_controlled(found):
+                members = found.values.get(_MEMBERS)
+                if members is None:
+                    return None
+                keys.update(str(host._moId) for host in members)
+        return frozenset(keys)
+
+    def _read(self, link: Link) -> Sequence[Found]:
         now = time.monotonic()
         if self._of is not link or now - self._read_at > _KEPT_SECONDS:
-            self._known = _controlled(link) if link.vcenter else {}
+            self._known = _switches(link) if link.vcenter else ()
             self._of, self._read_at = link, now
         return self._known
 
 
-def _controlled(link: Link) -> Mapping[str, bool]:
+def _switches(link: Link) -> Sequence[Found]:
     view = link.content.viewManager.CreateContainerView(
         container=link.content.rootFolder, type=[vim.DistributedVirtualSwitch], recursive=True
     )
     try:
         refs = one(link, view, ("view",)).values.get("view") or []
-        kinds = {vim.DistributedVirtualSwitch: _SWITCH}
-        return {str(found.values.get("uuid")): _is_controlled(found) for found in some(link, refs, kinds)}
+        return some(link, refs, {vim.DistributedVirtualSwitch: _SWITCH})
     finally:
         view.DestroyView()
 

@@ -51,6 +51,31 @@ class SupportContract(Contract):
         live, encrypted = (support.cells[f"migration.{part}"].level for part in ("live", "encrypted"))
         assert (live in PRESENT) == (encrypted in PRESENT), "there is no plaintext variant"
 
+    async def test_hosts_that_may_differ_are_those_of_the_listing(
+        self, session: Session, support: Support
+    ) -> None:
+        """Either no host differs and none is named, or all are."""
+        listed = {host.id for host in (await session.sensing.inventory.read()).hosts}
+        assert set(support.hosts) in (set(), listed)
+        assert all(host.hypervisor.strip() for host in support.hosts.values())
+
+    async def test_a_host_differs_only_by_what_it_lacks_and_says_why(self, support: Support) -> None:
+        for name, host in support.hosts.items():
+            for feature, cell in host.cells.items():
+                assert support.cells[feature].level in PRESENT, f"{feature} on {name}: the endpoint has it not"
+                assert cell.level not in PRESENT, f"{feature} on {name} does not differ"
+                assert cell.reason.strip(), f"{feature} on {name} is {cell.level} without a reason"
+                assert len(cell.reason) <= LONGEST_REASON, feature
+                assert cell.reason.isprintable(), feature
+            cells = support.at(name)
+            live, encrypted = (cells[f"migration.{part}"].level for part in ("live", "encrypted"))
+            assert (live in PRESENT) == (encrypted in PRESENT), f"plaintext on {name}"
+
+    async def test_what_the_endpoint_has_at_least_one_host_has(self, support: Support) -> None:
+        for feature, cell in support.cells.items():
+            if support.hosts and cell.level in PRESENT:
+                assert any(feature not in host.cells for host in support.hosts.values()), feature
+
     async def test_inventory_is_always_there(self, session: Session, support: Support) -> None:
         assert session.sensing.inventory is not None
         assert support.cells["inventory"].level in (Level.NATIVE, Level.AGENT)
