@@ -1,15 +1,18 @@
 """A hypervisor joined with the agent on its host keeps every promise of the kit, as one that lacks nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from tests.agent.halves import halves
+from tests.agent.moving_halves import Way, moving_halves
 from tests.conformance.test_simulator import STEP_S, SimulatedLoad
 from yamori.agent.joined import JoinedSession
 from yamori.drivers.simulator import World, WorldShape
 from yamori.model.ids import VMId
+from yamori.model.migration import StorageMode
+from yamori.testing.conformance.broken_move import BrokenMoveContract
 from yamori.testing.conformance.changes import ChangesContract
 from yamori.testing.conformance.effects import EffectsContract
 from yamori.testing.conformance.expiry import ExpiryContract
@@ -83,3 +86,57 @@ class TestSupport(Joined, SupportContract): ...
 
 
 class TestEffects(Joined, EffectsContract): ...
+
+
+class Moving(Joined):
+    """The hypervisor sends memory in plaintext, and can neither stop nor bound that: the agent carries it."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        return World(WorldShape(hosts=2, vms_per_host=4, step_s=STEP_S))
+
+    @pytest.fixture
+    def way(self, world: World) -> Way:
+        return Way(world)
+
+    @pytest.fixture
+    async def session(self, world: World, way: Way) -> AsyncIterator[JoinedSession]:
+        _, _, joined = moving_halves(world, way)
+        await joined.probe()
+        yield joined
+        await joined.close()
+
+    @pytest.fixture
+    async def second(self, world: World, way: Way) -> AsyncIterator[JoinedSession]:
+        _, _, joined = moving_halves(world, way)
+        await joined.probe()
+        yield joined
+        await joined.close()
+
+    @pytest.fixture
+    async def destination(self, world: World, way: Way) -> AsyncIterator[JoinedSession]:
+        _, _, joined = moving_halves(world, way, "beta", "host-1")
+        await joined.probe()
+        yield joined
+        await joined.close()
+
+    @pytest.fixture
+    def storage(self) -> StorageMode:
+        return StorageMode.SHARED
+
+    @pytest.fixture
+    def slow_bytes_s(self) -> int:
+        return 40_000_000
+
+    @pytest.fixture
+    def break_move(self, way: Way, vm: VMId) -> Callable[[], Awaitable[None]]:
+        async def broken() -> None:
+            way.break_off(vm)
+
+        return broken
+
+
+class TestMigration(Moving, BrokenMoveContract): ...
+
+
+class TestSupportOfMoving(Moving, SupportContract): ...

@@ -13,6 +13,9 @@ from yamori.agent.protocol.frames import frame
 from yamori.agent.protocol.messages import Message, write
 from yamori.agent.service.identity import Identity
 from yamori.model.errors import Failed, Unreachable
+from yamori.model.ids import HostId, VMId
+from yamori.model.limits import LimitKind
+from yamori.model.migration import Landing, StorageMode
 from yamori.trust.ledger import RecordKind
 
 
@@ -117,6 +120,24 @@ LIES: dict[str, list[Any]] = {
     "limits": [{"values": {"cpu_cap": -1}}, {"values": {"warp": 1}}, {"values": [], "unknown": {}}],
     "probe": [{"driver": "x"}, {"driver": "x", "hypervisor": "y", "cells": {"usage": {"level": "best"}}}],
     "set": [True, {}],
+    "landing": [
+        None,
+        {"address": None},
+        {"address": "10.0.0.1:49400"},
+        {"address": "127.0.9.1:49400@10.0.0.1:1"},
+        {"address": "127.0.9.1:80"},
+        {"address": "127.0.9.1:49400", "uri": "xen+tcp://elsewhere/"},
+    ],
+    "start": [True, {}],
+    "status": [
+        {},
+        {"phase": "arrived", "processed_bytes": 1, "error": None},
+        {"phase": "running", "processed_bytes": -1, "error": None},
+        {"phase": "running", "processed_bytes": 2**80, "error": None},
+        {"phase": "running", "processed_bytes": True, "error": None},
+        {"phase": "failed", "processed_bytes": 1, "error": "e" * 5000},
+    ],
+    "cancel": [True],
 }
 
 
@@ -126,9 +147,6 @@ LIES: dict[str, list[Any]] = {
 async def test_an_answer_that_cannot_be_ends_the_connection_and_nothing_else(
     controller: Controller, what: str, lie: Any
 ) -> None:
-    from yamori.model.ids import VMId
-    from yamori.model.limits import LimitKind
-
     identity = await controller.enrolled()
     session = controller.session()
     lying = asyncio.create_task(Liar(controller, identity).answer(lie))
@@ -136,11 +154,21 @@ async def test_an_answer_that_cannot_be_ends_the_connection_and_nothing_else(
     assert session.sensing.usage is not None
     assert session.sensing.limits is not None
     assert session.acting.limits is not None
+    moves, watch = session.acting.migration, session.sensing.migration
+    assert moves is not None
+    assert watch is not None
+    landing = Landing(host=HostId("b"), family="xen", uri="", address="127.0.9.1:49400", tls_name=None)
     ask = {
         "inventory": session.sensing.inventory.read,
         "usage": session.sensing.usage.read,
         "limits": lambda: session.sensing.limits.read(VMId("v1")),  # type: ignore[union-attr]
         "probe": session.probe,
+        "landing": lambda: moves.landing(VMId("v1"), HostId("rack-a")),
+        "start": lambda: moves.start(
+            VMId("v1"), landing, storage=StorageMode.SHARED, bandwidth_bytes_s=None, key="k"
+        ),
+        "status": lambda: watch.status(VMId("v1")),
+        "cancel": lambda: moves.cancel(VMId("v1")),
         "set": lambda: session.acting.limits.set(VMId("v1"), {LimitKind.CPU_CAP: 1.0}),  # type: ignore[union-attr]
     }[what]
     with pytest.raises(Failed, match="cannot be believed"):
