@@ -14,7 +14,7 @@ from yamori.model.limits import LimitKind
 from yamori.model.proposal import Decision, Proposal, Verdict
 from yamori.model.run import JournalEntry, Run, RunState
 from yamori.model.sla import STANDARD_CLASSES, Objective
-from yamori.model.support import FEATURES, Cell, Level, Support
+from yamori.model.support import FEATURES, Cell, HostSupport, Level, Support
 from yamori.model.vm import VM, Disk, Nic, PowerState
 
 NOW = datetime.now(UTC)
@@ -203,9 +203,14 @@ def support() -> dict[EndpointName, Support | None]:
         "usage.net_drops": Cell(level=Level.UNKNOWN, reason="no running VM to ask"),
         "changes": Cell(level=Level.AGENT, reason="told by the host agent"),
     }
+    memory = Cell(level=Level.NONE, reason="this host says that it bounds no memory")
+    hosts = {
+        HostId("rack-b/old"): HostSupport(hypervisor="QEMU 5.2.0", cells={"limits.memory": memory}),
+        HostId("rack-b/new"): HostSupport(hypervisor="QEMU 7.2.0"),
+    }
     return {
         EndpointName("rack-a"): Support(driver="libvirt", hypervisor="QEMU 7.2.0", cells=native),
-        EndpointName("rack-b"): Support(driver="libvirt", hypervisor="QEMU 7.2.0", cells=lacking),
+        EndpointName("rack-b"): Support(driver="libvirt", hypervisor="QEMU 7.2.0", cells=lacking, hosts=hosts),
         EndpointName("rack-c"): None,
     }
 

@@ -279,6 +279,23 @@ def test_the_support_matrix_tells_native_agent_none_and_unknown_apart(console: W
     assert len(console.find_elements(By.CSS_SELECTOR, ".matrix tbody tr")) == len(FEATURES)
 
 
+def test_hosts_that_lack_what_their_endpoint_has_are_told_with_the_reason(
+    console: WebDriver, service: Served
+) -> None:
+    go(
+        console,
+        service,
+        "/support",
+        "native 1/2",
+        "Hosts that differ",
+        "rack-b/old",
+        "QEMU 5.2.0",
+        "limits.memory",
+    )
+    assert "this host says that it bounds no memory" in text_of(console)
+    assert "rack-b/new" not in text_of(console)
+
+
 def test_the_ledger_is_verified_and_tampering_is_said_loudly(console: WebDriver, service: Served) -> None:
     go(console, service, "/ledger", "Finding raised")
     button(console, "Verify the whole chain").click()

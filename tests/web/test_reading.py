@@ -136,6 +136,9 @@ async def test_an_endpoint_that_was_never_reached_has_no_matrix(api: httpx.Async
     found = (await api.get(f"{PREFIX}/support")).json()
     assert found["endpoints"]["rack-c"] is None
     assert set(found["endpoints"]["rack-a"]["cells"]) == set(found["features"])
+    hosts = found["endpoints"]["rack-b"]["hosts"]
+    assert set(hosts["rack-b/old"]["cells"]) == {"limits.memory"}
+    assert hosts["rack-b/new"] == {"hypervisor": "QEMU 7.2.0", "cells": {}}
 
 
 async def test_open_findings_only_when_asked(api: httpx.AsyncClient) -> None:
