@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from yamori.lab.vsphere import Shape, VCenter
 from yamori.model.errors import Conflict, Invalid, NotFound, Unsupported
 from yamori.model.ids import VMId
 from yamori.model.limits import LimitKind
+from yamori.model.migration import StorageMode
 from yamori.model.support import Level
+from yamori.model.vm import PowerState
 
 
 @pytest.fixture
@@ -219,6 +222,29 @@ async def test_the_simulator_cannot_prove_encryption_so_no_move_is_offered(sessi
     assert support.cells["migration.live"].level is Level.NONE
     assert session.acting.migration is None
     assert session.sensing.migration is None
+
+
+async def test_a_move_is_forecast_to_be_live_and_is_never_begun_with_a_bandwidth(session: VSphereSession) -> None:
+    """The simulator offers no moves; what is asked here needs none: all of it comes before the first change."""
+    listing = await session.sensing.inventory.read()
+    session._absences.saw({})  # as on a server that can prove encryption
+    watch, mover = session.sensing.migration, session.acting.migration
+    assert watch is not None
+    assert mover is not None
+    vm = next(each for each in listing.vms if each.state is PowerState.RUNNING)
+    there = next(host.id for host in listing.hosts if host.id != vm.host)
+    landing = await mover.landing(vm.id, there)
+    forecast = await watch.forecast(vm.id, landing, storage=StorageMode.SHARED, bandwidth_bytes_s=1 << 20)
+    assert (forecast.live, forecast.downtime_s) == (True, None)
+    assert forecast.why
+    for wrong in (replace(landing, family="another"), replace(landing, uri="vsphere://elsewhere/host-1")):
+        with pytest.raises(Invalid):
+            await watch.forecast(vm.id, wrong, storage=StorageMode.SHARED, bandwidth_bytes_s=None)
+    with pytest.raises(Unsupported) as refused:
+        await mover.start(vm.id, landing, storage=StorageMode.SHARED, bandwidth_bytes_s=1 << 20, key="k")
+    assert refused.value.capability == "migration.bandwidth"
+    assert await watch.status(vm.id) is None
+    await mover.cancel(vm.id)
 
 
 def test_every_privilege_of_the_role_is_one_that_the_server_knows(by_hand: VCenterByHand) -> None:
