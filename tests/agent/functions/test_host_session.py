@@ -1,16 +1,20 @@
 """The session of a host: honest about what it has, all or nothing; limits outlive a close and still end."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.agent.passage.world import free_port
 from yamori.agent.functions.bounds import Told, Wanted
+from yamori.agent.functions.carrying import Way
 from yamori.agent.functions.host import HostSession, Parts
 from yamori.agent.functions.settings import Function, HostSettings
 from yamori.agent.lapse import log_note
+from yamori.agent.passage.settings import PassageSettings
 from yamori.capabilities.sensing.inventory import Listing
 from yamori.model.errors import Conflict, Invalid, NotFound, Unreachable, Unsupported
 from yamori.model.ids import HostId, VMId
@@ -78,7 +82,7 @@ class Bench:
         self.tended = asyncio.Event()
         self.breaks = True
 
-    async def open(self) -> HostSession:
+    async def open(self, *, way: Way | None = None, needs_way: bool = False, carry: bool = True) -> HostSession:
         loop = asyncio.get_running_loop()
 
         def tend() -> None:
@@ -91,10 +95,11 @@ class Bench:
 
         parts = Parts(
             hypervisor="Q", inventory=Inventory(), bounds=[self.first, self.second], usage=None,
-            usage_cells=dict, tend=tend, close=close,
+            usage_cells=dict, tend=tend, close=close, needs_way=needs_way,
         )  # fmt: skip
-        settings = HostSettings(state_dir=str(self.state), functions=frozenset({Function.NET}))
-        session = HostSession(settings, parts, ThreadPoolExecutor(1), log_note)
+        functions = frozenset({Function.NET, Function.PASSAGE} if carry else {Function.NET})
+        settings = HostSettings(state_dir=str(self.state), functions=functions)
+        session = HostSession(settings, parts, ThreadPoolExecutor(1), log_note, way)
         await session.begin()
         return session
 
@@ -185,3 +190,50 @@ async def test_removing_the_agent_ends_all_lapses(bench: Bench, session: HostSes
 async def test_what_fails_while_tending_is_done_again(bench: Bench, session: HostSession) -> None:
     await asyncio.wait_for(bench.tended.wait(), 60)
     assert not bench.breaks
+
+
+def way_of(port: int) -> Way:
+    peer = {"address": "127.0.0.1", "loopback": "127.0.9.8"}
+    told = {"listen": "127.0.0.1", "port": port, "loopback": "127.0.9.7", "peers": {"b": peer}}
+    return Way(settings=PassageSettings.model_validate(told), contexts=NoIdentity())
+
+
+class NoIdentity:
+    def context(self, *, server_side: bool) -> ssl.SSLContext:
+        raise NotFound("this host is not enrolled")
+
+
+async def test_where_the_hypervisor_needs_it_the_agent_carries_memory(bench: Bench) -> None:
+    session = await bench.open(way=way_of(free_port()), needs_way=True)
+    cells = (await session.probe()).cells
+    for part in ("live", "encrypted", "cancel", "bandwidth"):
+        assert cells[f"migration.{part}"].level is Level.AGENT
+    assert cells["migration.copied_storage"].level is Level.NONE
+    assert session.acting.migration is not None
+    assert session.sensing.migration is not None
+    assert session.acting.limits is not None
+    assert (await session.acting.migration.landing(VMId("a"), HostId("h"))).address == "127.0.9.7:49400"
+    await session.close()
+    with pytest.raises(Unreachable):
+        await session.acting.migration.landing(VMId("a"), HostId("h"))
+
+
+@pytest.mark.parametrize(
+    ("needs_way", "set_up", "carry", "why"),
+    [
+        (False, True, True, "hypervisor's own"),
+        (True, False, True, "not set up"),
+        (True, True, False, "switched off"),
+    ],
+)
+async def test_where_the_agent_carries_no_memory_it_says_why(
+    bench: Bench, needs_way: bool, set_up: bool, carry: bool, why: str
+) -> None:
+    way = way_of(free_port()) if set_up else None
+    session = await bench.open(way=way, needs_way=needs_way, carry=carry)
+    cells = (await session.probe()).cells
+    rows = [cell for feature, cell in cells.items() if feature.startswith("migration.")]
+    assert all(cell.level is Level.NONE and why in cell.reason for cell in rows)
+    assert session.acting.migration is None
+    assert session.sensing.migration is None
+    await session.close()
