@@ -207,10 +207,14 @@ class Passage:
                 reader, writer = await asyncio.open_connection(self.settings.loopback, port)
             far = Side(reader, writer, between=False)
             sides.callback(far.cut)
-            arrived: list[int] = []
-            settings = self.settings
-            await carry(near, far, stalled_s=settings.stalled_s, bytes_s=None, count=arrived.append)
-            _log.info("a memory stream of %d bytes came from %s", sum(arrived), name)
+            arrived = 0
+
+            def count(more: int) -> None:
+                nonlocal arrived
+                arrived += more
+
+            await carry(near, far, stalled_s=self.settings.stalled_s, bytes_s=None, count=count)
+            _log.info("a memory stream of %d bytes came from %s", arrived, name)
 
     async def _shake_hands(self, raw: socket.socket) -> Side:
         loop = asyncio.get_running_loop()
