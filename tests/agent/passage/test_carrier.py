@@ -1,12 +1,13 @@
 """What the agent lets through: announced streams of VMs that run here, each once, to peers and nowhere else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from tests.agent.passage.world import ENTRANCE, INNER, OFF, VM, World, free_port
+from tests.agent.passage.world import ENTRANCE, INNER, MARKER, OFF, VM, World, carrying, free_port
 from yamori.model.errors import Busy, Conflict, Invalid, NotFound, Refused, Unreachable, Unsupported
 from yamori.model.ids import HostId, VMId
 from yamori.model.migration import MigrationPhase, StorageMode
@@ -71,12 +72,21 @@ async def test_a_bandwidth_without_sense_is_invalid(world: World, bandwidth: int
 
 
 async def test_the_same_key_lets_one_stream_through_and_another_one_is_a_conflict(world: World) -> None:
-    await world.announce(key="once")
+    await world.announce(key="once", bandwidth_bytes_s=1 << 20)
+    await world.begin(world.landing(), key="once")
+    sending = asyncio.create_task(world.send(MARKER * (16 << 20 >> 5)))
+    await carrying(world, 1 << 16)
     await world.begin(world.landing(), key="once")
     with pytest.raises(Conflict):
         await world.begin(world.landing(), key="twice")
     await world.a.carrier.cancel(VM)
-    await world.begin(world.landing(), key="twice")
+    assert not await sending
+    assert await world.passes()
+
+
+async def test_what_was_announced_and_never_came_does_not_keep_the_next_one_out(world: World) -> None:
+    await world.announce(key="given up")
+    assert await world.passes()
 
 
 async def test_an_entrance_that_somebody_else_has_taken_is_said(world: World) -> None:
