@@ -1,93 +1,22 @@
 """The steps on the simulator: what they refuse, what they leave, what another hand has done."""
 
-import asyncio
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
-from yamori.drivers.simulator import Demand, Fault, HostShape, SimulatorSession, VMShape, World, WorldShape
-from yamori.manifest.module import FleetView, Hold, StepContext
-from yamori.model.actions import Migrate, Release, Throttle
+from tests.modules.guard.bench import Bench
+from yamori.drivers.simulator import Fault
+from yamori.model.actions import Release
 from yamori.model.errors import (
     Conflict,
-    Failed,
-    Interrupted,
     Invalid,
     NotPermitted,
     Rejected,
     Unreachable,
     Unsupported,
 )
-from yamori.model.ids import EndpointName, HostId
 from yamori.model.limits import LimitKind
-from yamori.model.sla import STANDARD_CLASSES
-from yamori.model.vm import PowerState
-from yamori.modules.guard.steps import MigrateSteps, ReleaseSteps, ThrottleSteps
+from yamori.modules.guard.steps import ReleaseSteps, ThrottleSteps
 
 CAP, IOPS, MEMORY = LimitKind.CPU_CAP, LimitKind.DISK_IOPS, LimitKind.MEMORY
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@dataclass
-class Bench:
-    """One simulated fleet of two hosts, and the contexts in which steps run on its third, bronze VM."""
-
-    world: World = field(
-        default_factory=lambda: World(
-            WorldShape(
-                hosts=2,
-                vms_per_host=4,
-                host=HostShape(cpus=4),
-                vm=VMShape(vcpus=2, memory_bytes=2 << 30),
-                step_s=0.5,
-            )
-        )
-    )
-    hold: Hold | None = None
-    without: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self):
-        self.a = SimulatorSession(self.world, EndpointName("a"), hosts=["host-0"], without=self.without)
-        self.b = SimulatorSession(self.world, EndpointName("b"), hosts=["host-1"])
-        self.gold, self.silver, self.vm = self.world.vms("host-0")[:3]
-
-    async def context(self, *, landing=False):
-        listing = await self.a.sensing.inventory.read()
-        mover = self.b.acting.migration
-        return StepContext(
-            key="run-1",
-            sensing=self.a.sensing,
-            acting=self.a.acting,
-            view=FleetView(
-                now=NOW,
-                vms={vm.id: vm for vm in listing.vms},
-                classes=STANDARD_CLASSES,
-                holds={},
-                kinds={HostId("a"): frozenset(LimitKind)},
-                can_migrate=frozenset(),
-            ),
-            hold=self.hold,
-            landing=await mover.landing(self.vm, HostId("b")) if landing else None,
-            destination=self.b.sensing if landing else None,
-        )
-
-    async def limits(self, kind):
-        return (await self.a.sensing.limits.read(self.vm)).values[kind]
-
-    def throttle(self, limits, vm=None):
-        return Throttle(vm=vm or self.vm, limits=limits, expires_after_s=60.0)
-
-    def held(self, asked, before):
-        self.hold = Hold(
-            vm=self.vm,
-            before=before,
-            asked=asked,
-            since=NOW,
-            expires_at=NOW + timedelta(seconds=60),
-            run="run-0",
-            finding_key="k",
-        )
 
 
 async def carry_out(bench, action, steps=None):
@@ -300,153 +229,6 @@ async def test_release_without_a_hold_is_refused():
     bench = Bench()
     with pytest.raises(Conflict):
         await ReleaseSteps().check(Release(vm=bench.vm), await bench.context())
-
-
-async def moved(bench, context, action, before):
-    task = asyncio.create_task(MigrateSteps().apply(action, before, context))
-    for _ in range(200):
-        if task.done():
-            break
-        bench.world.advance(0.5)
-        for _ in range(4):
-            await asyncio.sleep(0)
-    await task
-
-
-async def test_a_move_ends_with_one_running_copy_at_the_destination():
-    bench = Bench()
-    action, context = Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=True)
-    before = await MigrateSteps().check(action, context)
-    assert (before["from"], before["to"], before["storage"]) == ("a", "b", "shared")
-    await moved(bench, context, action, before)
-    assert await MigrateSteps().verify(action, before, context) == {"host": "b", "copies": 1}
-    await MigrateSteps().apply(action, before, context)  # resumed after the end: nothing more to do
-    await MigrateSteps().undo(action, before, context)
-    assert (await bench.b.sensing.inventory.vm(bench.vm)).state is PowerState.RUNNING
-
-
-async def test_a_resumed_move_joins_the_one_under_way():
-    bench = Bench()
-    action, context = Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=True)
-    before = await MigrateSteps().check(action, context)
-    first = asyncio.create_task(MigrateSteps().apply(action, before, context))
-    for _ in range(4):
-        await asyncio.sleep(0)
-    first.cancel()
-    await asyncio.gather(first, return_exceptions=True)
-    with pytest.raises(Conflict, match="moved already"):
-        await MigrateSteps().check(action, context)
-    await moved(bench, context, action, before)
-    assert (await MigrateSteps().verify(action, before, context))["copies"] == 1
-
-
-async def test_a_failed_move_leaves_the_vm_where_it_was():
-    bench = Bench()
-    bench.world.set_demand(bench.vm, Demand())
-    action, context = Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=True)
-    before = await MigrateSteps().check(action, context)
-    bench.world.faults.add(Fault(operation="migration.run", raises=Unreachable, at_progress=0.5))
-    with pytest.raises(Failed):
-        await moved(bench, context, action, before)
-    with pytest.raises(Rejected):
-        await MigrateSteps().verify(action, before, context)
-    await MigrateSteps().undo(action, before, context)
-    assert (await bench.a.sensing.inventory.vm(bench.vm)).state is PowerState.RUNNING
-
-
-async def test_undoing_a_move_under_way_cancels_it():
-    bench = Bench()
-    action, context = Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=True)
-    before = await MigrateSteps().check(action, context)
-    task = asyncio.create_task(MigrateSteps().apply(action, before, context))
-    for _ in range(4):
-        await asyncio.sleep(0)
-    await MigrateSteps().undo(action, before, context)
-    with pytest.raises(Interrupted):
-        await task
-    assert (await bench.a.sensing.inventory.vm(bench.vm)).state is PowerState.RUNNING
-
-
-def still(bench):
-    """Let the VM be one that stands still while it is sent."""
-    bench.world.columns.moves_live[bench.world.row(bench.vm)] = False
-
-
-async def test_a_check_notes_how_the_move_would_go():
-    bench = Bench()
-    context = await bench.context(landing=True)
-    before = await MigrateSteps().check(Migrate(vm=bench.vm, to=HostId("b")), context)
-    assert before["forecast"]["live"] is True
-    assert before["forecast"]["downtime_s"] == pytest.approx(0.305)
-
-
-async def test_a_vm_that_would_stand_still_is_refused_before_anything_begins():
-    bench = Bench()
-    still(bench)
-    action, context = Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=True)
-    with pytest.raises(Unsupported, match="stands still while") as refused:
-        await MigrateSteps().check(action, context)
-    assert refused.value.capability == "migration.live"
-    assert "allow" in refused.value.mend
-    assert await bench.a.sensing.migration.status(bench.vm) is None
-    assert (await bench.a.sensing.inventory.vm(bench.vm)).state is PowerState.RUNNING
-
-
-async def test_a_vm_that_may_stand_still_is_moved_and_how_long_is_noted_beforehand():
-    bench = Bench()
-    still(bench)
-    action = Migrate(vm=bench.vm, to=HostId("b"), stopping=True)
-    context = await bench.context(landing=True)
-    before = await MigrateSteps().check(action, context)
-    assert before["forecast"]["live"] is False
-    assert before["forecast"]["downtime_s"] > 0
-    await moved(bench, context, action, before)
-    assert await MigrateSteps().verify(action, before, context) == {"host": "b", "copies": 1}
-
-
-async def test_undoing_a_move_of_a_vm_that_stands_still_lets_it_go_on():
-    bench = Bench()
-    still(bench)
-    action = Migrate(vm=bench.vm, to=HostId("b"), stopping=True)
-    context = await bench.context(landing=True)
-    before = await MigrateSteps().check(action, context)
-    task = asyncio.create_task(MigrateSteps().apply(action, before, context))
-    for _ in range(4):
-        await asyncio.sleep(0)
-    assert (await bench.a.sensing.inventory.vm(bench.vm)).state is PowerState.PAUSED
-    with pytest.raises(Conflict, match="while it is moved"):
-        await bench.a.acting.power.resume(bench.vm)
-    await MigrateSteps().undo(action, before, context)
-    with pytest.raises(Interrupted):
-        await task
-    assert (await bench.a.sensing.inventory.vm(bench.vm)).state is PowerState.RUNNING
-
-
-async def test_a_move_that_cannot_be_stopped_says_so_when_it_is_undone_and_goes_on():
-    bench = Bench(without={"migration.cancel": "what has begun goes on"})
-    action, context = Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=True)
-    before = await MigrateSteps().check(action, context)
-    task = asyncio.create_task(MigrateSteps().apply(action, before, context))
-    for _ in range(4):
-        await asyncio.sleep(0)
-    with pytest.raises(Unsupported, match="what has begun goes on"):
-        await MigrateSteps().undo(action, before, context)
-    bench.world.advance(20)
-    await task
-    assert (await MigrateSteps().verify(action, before, context))["copies"] == 1
-
-
-async def test_a_move_without_a_destination_is_refused():
-    bench = Bench()
-    with pytest.raises(Conflict):
-        await MigrateSteps().check(Migrate(vm=bench.vm), await bench.context())
-
-
-async def test_a_stopped_vm_is_not_moved():
-    bench = Bench()
-    await bench.a.acting.power.stop(bench.vm, force=True)
-    with pytest.raises(Conflict):
-        await MigrateSteps().check(Migrate(vm=bench.vm, to=HostId("b")), await bench.context(landing=False))
 
 
 async def test_a_throttle_of_memory_waits_for_what_the_hypervisor_shows():
