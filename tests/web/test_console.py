@@ -209,6 +209,30 @@ def test_a_throttle_is_asked_for_in_the_units_of_people(console: WebDriver, serv
     assert (by, why, dry) == ("console", "thrashes the array", False)
 
 
+def test_whoever_moves_a_vm_sees_first_whether_it_stands_still(console: WebDriver, service: Served) -> None:
+    service.facade.still.add(scene.vm_id(4))
+    go(console, service, f"/vms/{scene.vm_id(4)}", "mail")
+    button(console, "Move").click()
+
+    def said(*words: str) -> bool:
+        told = console.find_element(By.CSS_SELECTOR, "dialog .said").text
+        return all(word in told for word in words)
+
+    button(console, "Try", "dialog").click()
+    until(console, lambda: said("stands still while 2 GiB are sent"))
+    console.get_log("browser")  # the browser tells every refused request
+    console.find_element(By.CSS_SELECTOR, "dialog input[type=checkbox]").click()
+    button(console, "Try", "dialog").click()
+    until(console, lambda: said("Would be done", "does not move live", "21.5 s"))
+    button(console, "Move", "dialog").click()
+    until(console, lambda: not console.find_elements(By.TAG_NAME, "dialog"))
+    assert [(action.stopping, dry) for action, _, _, dry in service.facade.acted] == [
+        (False, True),
+        (True, True),
+        (True, False),
+    ]
+
+
 def test_a_finding_shows_cause_victims_evidence_and_what_was_not_looked_at(
     console: WebDriver, service: Served
 ) -> None:

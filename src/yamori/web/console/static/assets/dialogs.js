@@ -129,6 +129,6 @@ export function askMigrate(vm, hosts, after) {
   open(`Move ${vm.name}`, [
     h("p", { class: "muted" }, "Encrypted. Whatever fails, exactly one copy runs. Try says whether it moves live."),
     h("label", {}, "To", to),
-    h("label", {}, stopping, " It may stand still meanwhile, if it cannot move live"),
+    h("label", { class: "leave" }, stopping, "It may stand still meanwhile, if it cannot move live"),
   ], [{ words: "Try", act: ask(true) }, { words: "Move", kind: "main", act: ask(false) }]);
 }
