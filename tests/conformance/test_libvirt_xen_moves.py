@@ -2,32 +2,34 @@
 
 import asyncio
 import contextlib
-import itertools
 import os
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import libvirt
 import pytest
 
 from tests.gate import Gate, gate
-from tests.lab_session import settings_of, why_not
-from tests.xen_session import PATIENT, bring_back
-from yamori.agent.joined import JoinedSession
+from tests.lab_session import why_not
+from tests.xen_pair import (
+    AWAY,
+    HOME,
+    MARKERS,
+    answers,
+    bring_home,
+    captured,
+    guests_of,
+    in_memory,
+    linked,
+    opened,
+    silence,
+)
 from yamori.capabilities.session import Session
-from yamori.drivers.libvirt import DRIVER
-from yamori.lab import wire
 from yamori.lab.lab import Lab, clear_lab
-from yamori.lab.network import NETNS_ROOT
 from yamori.lab.spec import LabSpec
 from yamori.lab.xen.agent import XenAgent, passage_of
-from yamori.lab.xen.domain import SLICES
-from yamori.lab.xen.host import XenHost
 from yamori.model.errors import Unreachable, Unsupported
-from yamori.model.ids import EndpointName, HostId, VMId
+from yamori.model.ids import HostId, VMId
 from yamori.model.migration import Landing, MigrationPhase, StorageMode
 from yamori.model.support import Level
 from yamori.testing.conformance.contract import EFFECT, Contract, Record, copies, proves
@@ -37,12 +39,9 @@ from yamori.testing.conformance.patience import Eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.xen, pytest.mark.full, pytest.mark.timeout(1800)]
 
-HOME, AWAY = "xen-a", "xen-b"
 PV, PVH = "vm-x1", "vm-x2"
 SLOW_BYTES_S = 2 << 20
 """Below what two emulated hosts can do."""
-MARKERS = (b"Linux version ", b"guest-tool")
-"""Words that are in the memory of every guest of the lab."""
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +80,8 @@ def door(pair: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
 @pytest.fixture(scope="module")
 def definitions(pair: Lab) -> dict[str, str]:
     """How the guests are defined at home."""
-    with _linked(pair.xen_host(HOME)) as link:
-        return {each.UUIDString(): each.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) for each in _guests(link)}
+    with linked(pair.xen_host(HOME)) as link:
+        return {each.UUIDString(): each.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) for each in guests_of(link)}
 
 
 class Pair:
@@ -279,18 +278,6 @@ class TestStanding(Pair, Contract):
         assert 0.5 * forecast.downtime_s <= longest() <= 3 * forecast.downtime_s, (longest(), forecast)
 
 
-@contextlib.asynccontextmanager
-async def opened(lab: Lab, door: Gate, name: str) -> AsyncIterator[JoinedSession]:
-    """A session to one host as an operator has it: libvirt, joined with the agent."""
-    settings = settings_of(lab, name, **PATIENT, migrate_to={"passage": "agent"}, shared_paths=(SLICES,))
-    session = door.joined(name, await DRIVER.connect(EndpointName(name), settings))
-    await session.probe()
-    try:
-        yield session
-    finally:
-        await session.close()
-
-
 async def _landing(destination: Session, vm: VMId) -> Landing:
     assert destination.acting.migration is not None
     return await destination.acting.migration.landing(vm, HostId(AWAY))
@@ -300,100 +287,3 @@ async def _reachable(session: Session) -> bool:
     with contextlib.suppress(Unreachable):
         return not (await session.probe()).provisional
     return False
-
-
-def bring_home(lab: Lab, vm: VMId, definition: str) -> None:
-    """Have a guest run at home and nowhere else, whatever the last test did to it."""
-    deadline = time.monotonic() + 300
-    while True:
-        try:
-            with _linked(lab.xen_host(AWAY)) as link:
-                for each in _guests(link):
-                    if each.UUIDString() == vm:
-                        if each.isActive():
-                            each.destroy()
-                        with contextlib.suppress(libvirt.libvirtError):  # a transient one is gone already
-                            each.undefine()
-            with _linked(lab.xen_host(HOME)) as link:
-                if vm not in {each.UUIDString() for each in _guests(link)}:
-                    link.defineXML(definition)
-        except libvirt.libvirtError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(2.0)
-        else:
-            break
-    bring_back(lab.xen_host(HOME), vm)
-
-
-@contextlib.contextmanager
-def _linked(host: XenHost) -> Iterator[Any]:
-    link = libvirt.open(host.local_uri)
-    try:
-        yield link
-    finally:
-        link.close()
-
-
-def _guests(link: Any) -> list[Any]:
-    return [each for each in link.listAllDomains() if each.ID() != 0]
-
-
-def in_memory(host: XenHost, guest: str) -> dict[bytes, int]:
-    """How often the markers are in a guest's memory, as Xen dumps it."""
-    dump = "/var/tmp/memory"
-    host.run(["xl", "dump-core", guest, dump], timeout_seconds=240)
-    try:
-        return {
-            marker: int(
-                host.run(["sh", "-c", f"grep -a -c '{marker.decode()}' {dump} || true"], timeout_seconds=240)
-            )
-            for marker in MARKERS
-        }
-    finally:
-        host.run(["rm", "-f", dump])
-
-
-@contextlib.contextmanager
-def captured(lab: Lab, host: str, path: Path) -> Iterator[Path]:
-    """All that passes a host's management wire meanwhile, seen from the switch."""
-    space = NETNS_ROOT / lab.layout.switch_namespace
-    command = ["tcpdump", "-i", f"m-{host}", "-s", "0", "-U", "-B", "65536", "-w", str(path), "-Z", "root"]
-    with subprocess.Popen(["nsenter", f"--net={space}", *command], stderr=subprocess.PIPE) as running:
-        assert running.stderr is not None
-        said = b""
-        while b"listening" not in said:
-            line = running.stderr.readline()
-            assert line, said
-            said += line
-        try:
-            yield path
-        finally:
-            running.terminate()
-            said = running.stderr.read()
-    assert b"\n0 packets dropped by kernel" in said, said
-
-
-def answers(lab: Lab, guest: str) -> bool:
-    work = wire.Work(iterations=1000, pages=4, blocks=0)
-    return wire.ask(lab.layout.switch_namespace, lab.guest_address(guest), work) is not None
-
-
-@contextlib.asynccontextmanager
-async def silence(lab: Lab, guest: str) -> AsyncIterator[Any]:
-    """Ask a guest again and again; the longest time without an answer."""
-    heard = [time.monotonic()]
-    over = asyncio.Event()
-
-    async def ask() -> None:
-        while not over.is_set():
-            if await asyncio.to_thread(answers, lab, guest):
-                heard.append(time.monotonic())
-            await asyncio.sleep(0.25)
-
-    asking = asyncio.create_task(ask())
-    try:
-        yield lambda: max(b - a for a, b in itertools.pairwise(heard))
-    finally:
-        over.set()
-        await asking

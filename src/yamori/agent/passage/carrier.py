@@ -5,6 +5,7 @@ leaves. Each announcement is good for one stream and a short time.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ _ADDRESS = re.compile(rf"(?P<loopback>{LOOPBACK}):(?P<port>[1-9]\d{{3,4}})")
 _ROWS = ("migration.live", "migration.encrypted", "migration.cancel", "migration.bandwidth")
 _LIVE = "a paravirtual guest stands still while it is sent, and moves if that is allowed"
 _HYPERVISORS = "the agent carries the memory; the hypervisor moves the VM"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,7 @@ class Carrier:
         if stream is None or stream.task is None or stream.task.done():
             return
         stream.end(MigrationPhase.CANCELLED)
+        _log.info("the memory of VM %s is sent no further, as was asked: %d bytes were", vm, stream.carried)
         stream.task.cancel()
         await asyncio.wait({stream.task})
 
