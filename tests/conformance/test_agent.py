@@ -21,7 +21,14 @@ from yamori.testing.conformance.pinning import PinningContract
 from yamori.testing.conformance.support import SupportContract
 from yamori.testing.conformance.usage import UsageContract
 
-KEPT = BY_AGENT | {"inventory", "limits.cpu_weight", "limits.cpu_pinning", "limits.memory"}
+KEPT = BY_AGENT | {
+    "inventory",
+    "limits.cpu_weight",
+    "limits.cpu_pinning",
+    "limits.memory",
+    "migration.live",
+    "migration.encrypted",
+}
 
 
 class Remote(Whole):
