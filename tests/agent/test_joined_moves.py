@@ -151,6 +151,19 @@ async def test_an_agent_that_carries_nothing_means_no_moves(pair: Pair) -> None:
     assert joined.sensing.migration is None
 
 
+async def test_an_agent_that_carries_moves_nothing_where_the_hypervisor_does_not(pair: Pair) -> None:
+    still = SimulatorSession(pair.world, ALPHA, hosts=["host-0"], without=dict.fromkeys(ROWS, "not set up here"))
+    joined = JoinedSession(ALPHA, still, CarrierHalf(pair.agent, pair.way))
+    for away in (False, True):
+        if away:
+            pair.agent.cut()
+        cells = (await joined.probe()).cells
+        assert {cells[row].level for row in ROWS} == {Level.NONE}
+        assert cells["migration.live"].reason == "not set up here"
+        assert joined.acting.migration is None
+        assert joined.sensing.migration is None
+
+
 async def test_a_hypervisor_that_encrypts_by_itself_needs_no_agent_to_move(pair: Pair) -> None:
     away = SimulatorSession(pair.world, ALPHA, hosts=["host-0"])
     away.cut()

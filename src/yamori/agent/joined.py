@@ -69,13 +69,11 @@ class JoinedSession:
             agent = await self._agent.probe()
         except YamoriError as error:
             cells = {f: self._without_agent(f, support.cells[f], error) for f in FEATURES}
-            if self._moves_need_agent():
-                cells |= moving(support.cells, self._told, away=error)
+            cells |= self._moves(self._told, away=error)
             return replace(support, cells=cells, provisional=True)
         self._told = agent.cells
         cells = {f: _both(support.cells[f], agent.cells[f]) for f in FEATURES}
-        if self._moves_need_agent():
-            cells |= moving(support.cells, agent.cells)
+        cells |= self._moves(agent.cells)
         return replace(support, cells=cells, provisional=agent.provisional)
 
     async def close(self) -> None:
@@ -89,6 +87,11 @@ class JoinedSession:
         """Say whether the hypervisor has moves to offer, but none by itself: somebody must carry the memory."""
         own = self._own.get("migration.live")
         return own is not None and own.level is Level.NONE and self._native.acting.migration is not None
+
+    def _moves(self, agent: Mapping[str, Cell], *, away: YamoriError | None = None) -> Mapping[str, Cell]:
+        """Return the rows of moves: the hypervisor's, but where it needs the agent, who alone moves nothing."""
+        own = {f: cell for f, cell in self._own.items() if f.partition(".")[0] == "migration"}
+        return own | moving(own, agent, away=away) if self._moves_need_agent() else own
 
     def _joined_migration(self) -> JoinedMigration | None:
         mover, watch = self._native.acting.migration, self._native.sensing.migration
