@@ -14,11 +14,11 @@ from yamori.web.api.bodies import MigrateBody
 
 def test_the_contract_of_migration_has_nothing_to_switch_encryption_off() -> None:
     parameters = inspect.signature(Migration.start).parameters
-    assert set(parameters) == {"self", "vm", "landing", "storage", "bandwidth_bytes_s", "key"}
+    assert set(parameters) == {"self", "vm", "landing", "storage", "bandwidth_bytes_s", "key", "stopping"}
 
 
 def test_a_migrate_action_says_what_and_where_and_nothing_else() -> None:
-    assert {field.name for field in dataclasses.fields(Migrate)} == {"vm", "to"}
+    assert {field.name for field in dataclasses.fields(Migrate)} == {"vm", "to", "stopping"}
 
 
 @pytest.mark.parametrize("extra", ["tls", "encrypted", "insecure", "flags", "plaintext"])
