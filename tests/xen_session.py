@@ -1,4 +1,7 @@
-"""One real Xen host for a whole test run, with the agent in its dom0, and what its guests can be told to do."""
+"""One real Xen host for each file of tests, with the agent in its dom0, and what its guests can be told to do.
+
+Not for the whole run: an emulated machine that nobody needs any more makes the next ones late.
+"""
 
 import asyncio
 import contextlib
@@ -35,7 +38,7 @@ PVH_OWN_KIB = 8 << 10
 """What a PVH guest may hold beside what its balloon counts."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def xen(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """One Xen host with a paravirtual and a PVH guest; the lab named by ``--lab`` if it has one."""
     present = request.config.getoption("--lab")
@@ -52,12 +55,12 @@ def xen(request: pytest.FixtureRequest) -> Iterator[Lab]:
         asyncio.run(clear_lab(name))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def host(xen: Lab) -> XenHost:
     return xen.xen_host(HOST)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def door(xen: Lab, host: XenHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     """Where the agent in dom0 is connected."""
     host.refresh_source()
