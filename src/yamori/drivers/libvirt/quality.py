@@ -8,8 +8,14 @@ _CONNECTION = "tests/drivers/libvirt/test_connection.py::"
 _HOSTS = "tests/drivers/libvirt/test_hosts.py::"
 _MOVES = "tests/drivers/libvirt/test_moves.py::"
 _TRANSLATE = "tests/drivers/libvirt/test_translate.py::"
+_XEN = "tests/conformance/test_xen_among_others.py::"
+_XEN_UNRECORDED = Todo(
+    lacks="the kit passes on one host; its moves between two are not yet steady, and no run is recorded"
+)
+_XEN_MOVES = "tests/conformance/test_libvirt_xen_moves.py::"
+_MIXED = "tests/mixed/test_mixed_fleet.py::test_a_mixed_fleet_under_faults_loses_nothing_and_acts_once"
+_XEN_HOW_TO = Done(by=("docs/how-to/xen-hosts.md", "docs/how-to/agent.md"))
 _HOW_TO = Done(by=("docs/how-to/libvirt-hosts.md",))
-_NOT_ON_XEN = Todo(lacks="shown on QEMU, not yet on Xen")
 _NO_MOVES = Exempt(reason="it cannot migrate")
 
 _ALL: Answers = {
@@ -89,10 +95,32 @@ QUALITY: Mapping[str, Answers] = {
     },
     "Xen": {
         **_ALL,
-        "peer-verified": _NOT_ON_XEN,
-        "conformance-kit": _NOT_ON_XEN,
-        "real-hypervisor": _NOT_ON_XEN,
+        "conformance-kit": _XEN_UNRECORDED,
+        "bulk-reads": Done(
+            by=("tests/bench/test_real_labs.py::test_a_xen_host_is_read_with_one_call_over_its_agents_line",)
+        ),
+        "peer-verified": Done(by=(_VERIFIED, f"{_XEN}test_a_wrong_client_certificate_is_unreachable_and_says_so")),
+        "how-to": _XEN_HOW_TO,
+        "real-hypervisor": _XEN_UNRECORDED,
+        "least-privilege": _XEN_HOW_TO,
+        "other-hands": Done(by=(f"{_XEN}TestHands::test_limits_set_by_hand_are_read_as_they_are",)),
+        "follows-changes": Done(
+            by=(f"{_XEN}TestHands::test_a_vm_defined_by_hand_is_seen_told_and_forgotten_when_it_is_gone",)
+        ),
+        "migration-encrypted": Done(by=(f"{_XEN_MOVES}TestAlone::test_nothing_on_the_wire_can_be_read",)),
+        "moves-found-again": Done(by=(f"{_XEN_MOVES}TestMigration",)),
+        "proven-by-effect": _XEN_UNRECORDED,
+        "restart-under-load": Done(
+            by=(
+                f"{_XEN}TestManagementKilled::"
+                "test_a_held_guest_stays_held_while_libvirtd_and_the_agent_die_under_it",
+                _MIXED,
+            )
+        ),
+        "one-copy": Todo(lacks="libvirtd at the destination can die while a broken move is cleared up"),
         "as-specified": _SPECIFIED,
+        "cost-published": _COST,
+        "main-job": Done(by=("README.md", "scripts/test.sh")),
     },
     "libvirt test driver": {
         **_ALL,
