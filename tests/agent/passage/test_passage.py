@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tests.agent.passage.world import ENTRANCE, LOOPBACK, MARKER, PATIENCE_S, VM, World, carrying
+from tests.agent.passage.world import END, ENTRANCE, LOOPBACK, MARKER, PATIENCE_S, VM, World, carrying
 from yamori.model.ids import HostId
 from yamori.model.migration import MigrationPhase
 
@@ -27,12 +27,12 @@ async def test_a_memory_stream_arrives_whole_and_nobody_on_the_wire_can_read_it(
     await world.announce()
     assert await world.send(memory)
     assert await asyncio.wait_for(world.arrival.ended, PATIENCE_S)
-    assert bytes(world.arrival.received) == memory
+    assert bytes(world.arrival.received) == memory + END
     assert len(world.wire.seen) > len(memory)
     assert MARKER not in world.wire.seen
     assert MARKER[:16] not in world.wire.seen
     status = await world.ended()
-    assert (status.phase, status.processed_bytes) == (MigrationPhase.SUCCEEDED, len(memory))
+    assert (status.phase, status.processed_bytes) == (MigrationPhase.SUCCEEDED, len(memory + END))
 
 
 async def test_a_cut_in_the_middle_is_seen_as_a_break_on_both_sides(
@@ -72,6 +72,19 @@ async def test_a_stream_that_is_cancelled_breaks_and_the_next_one_passes(world: 
     assert await world.passes()
 
 
+async def test_the_destination_is_done_with_a_broken_arrival_before_the_source_hears_of_it(world: World) -> None:
+    world.arrival.clearing_s = 1.0
+    await world.open()
+    await world.announce(bandwidth_bytes_s=1 << 20)
+    sending = asyncio.create_task(world.send(MARKER * (16 << 20 >> 5)))
+    await carrying(world, 1 << 16)
+    cancelling = asyncio.create_task(world.a.carrier.cancel(VM))
+    assert not await sending
+    assert world.arrival.has_let_go
+    await cancelling
+    assert (await world.ended()).phase is MigrationPhase.CANCELLED
+
+
 async def test_a_stream_that_is_cancelled_before_it_comes_finds_no_entrance(world: World) -> None:
     await world.open()
     await world.announce()
@@ -97,7 +110,7 @@ async def test_a_stream_keeps_to_its_bandwidth_and_tells_how_far_it_is(world: Wo
         assert status is not None
         assert (status.processed_bytes or 0) <= (loop.time() - began + 0.5) * bound
     assert await sending
-    assert (await world.ended()).processed_bytes == 3 << 20
+    assert (await world.ended()).processed_bytes == (3 << 20) + len(END)
     assert loop.time() - began > 2.0
 
 

@@ -24,6 +24,10 @@ _DIAL_S = 60.0
 """A host that sends memory has little time for handshakes."""
 _COME_S = 120.0
 """So long a hypervisor may take to begin to send, after the stream was announced."""
+_LET_GO_S = 15.0
+"""So long the destination may take to give up a VM that will not arrive."""
+_GRACE_S = 4.0
+"""The same where nobody can say that it has."""
 _LISTEN_AGAIN_S = 10.0
 _PORT = struct.Struct("!H")
 _MOST_STRANGERS = 64
@@ -105,6 +109,7 @@ class Passage:
                 far = await self._dial(name, peer)
                 sides.callback(far.cut)
                 far.give(_PORT.pack(port))
+                sides.push_async_callback(self._destination_first, stream, far)
                 bounds = [each for each in (stream.bytes_s, self.settings.bytes_s) if each is not None]
                 await carry(
                     near,
@@ -119,6 +124,15 @@ class Passage:
             else:
                 stream.end(MigrationPhase.SUCCEEDED)
                 _log.info("the memory of VM %s went to %s: %d bytes", stream.vm, name, stream.carried)
+
+    async def _destination_first(self, stream: Stream, far: Side) -> None:
+        """Before the source sees a stream that broke, have the destination be done with it.
+
+        libvirt's Xen driver (9.0) dies at the destination when the source has it clear up an arrival that is
+        still failing there: libxlDoMigrateDstReceive and the finish of a cancelled move use one object unlocked.
+        """
+        if stream.phase is not MigrationPhase.SUCCEEDED and not await far.let_go(_LET_GO_S):
+            await asyncio.sleep(_GRACE_S)
 
     async def _first(self, entrance: socket.socket) -> Side:
         """Whoever comes first on our own loopback. All that come later find it closed."""
@@ -213,7 +227,11 @@ class Passage:
                 nonlocal arrived
                 arrived += more
 
-            await carry(near, far, stalled_s=self.settings.stalled_s, bytes_s=None, count=count)
+            try:
+                await carry(near, far, stalled_s=self.settings.stalled_s, bytes_s=None, count=count)
+            except BaseException:
+                await far.let_go(_LET_GO_S)
+                raise
             _log.info("a memory stream of %d bytes came from %s", arrived, name)
 
     async def _shake_hands(self, raw: socket.socket) -> Side:

@@ -1,12 +1,13 @@
 """Bytes from one connection to another with backpressure; what breaks on one side breaks on the other, visibly.
 
 Between the hosts a stream is a row of pieces, each after its length, with an empty one as its end: TLS alone does
-not tell an end from a cut.
+not tell an end from a cut. A length that no piece has says that the stream was broken off.
 """
 
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from yamori.agent.passage.rate import Rate
 
 _PIECE = 1 << 16
 _LENGTH = struct.Struct("!I")
+_BROKEN_OFF = 0xFFFF_FFFF
 _LAST_WORD_SECONDS = 60.0
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
 
@@ -33,6 +35,8 @@ class Side:
             return await self.reader.read(_PIECE)
         try:
             (length,) = _LENGTH.unpack(await self.reader.readexactly(_LENGTH.size))
+            if length == _BROKEN_OFF:
+                raise ConnectionAbortedError("the other host broke the stream off")
             if length > _PIECE:
                 raise ConnectionAbortedError("what came over the wire is no stream of ours")
             return await self.reader.readexactly(length)
@@ -47,6 +51,24 @@ class Side:
             self.writer.write(piece)
         else:
             self.writer.write_eof()
+
+    async def let_go(self, within_s: float) -> bool:
+        """Have who is behind this side see a broken stream, and wait until it has let go of it; whether it has.
+
+        A hypervisor is told by an early end: what it gets says itself where it ends, so half is never whole.
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                if self.between:
+                    self.writer.write(_LENGTH.pack(_BROKEN_OFF))
+                else:
+                    self.writer.write_eof()
+                await self.writer.drain()
+                while await self.reader.read(_PIECE):
+                    pass
+        except (OSError, ssl.SSLError, RuntimeError, TimeoutError):
+            return False
+        return True
 
     def watch(self, stalled_s: float) -> None:
         """Have the kernel notice a peer that is gone, whether we send (unacknowledged data) or wait."""
@@ -75,7 +97,7 @@ async def carry(
     """Carry from ``near``, who opened the stream, until ``far`` has its end; ``count`` hears what went there.
 
     Raises OSError, SSLError or TimeoutError as soon as either side breaks or takes nothing any more: then the
-    caller cuts both, so that neither hypervisor takes half a VM for a whole one.
+    caller has ``far`` let go and cuts both, so that neither hypervisor takes half a VM for a whole one.
     """
     for side in (near, far):
         side.watch(stalled_s)
