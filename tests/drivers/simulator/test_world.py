@@ -1,6 +1,7 @@
 """The simulated world as a whole: it repeats itself, obeys hands and faults, and tells the truth from outside."""
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from yamori.drivers.simulator import (
     World,
     WorldShape,
 )
+from yamori.drivers.simulator.session import FOLLOW_MOST_S
 from yamori.model.errors import Busy, Conflict, Invalid, NotFound, TimedOut, Unreachable
 from yamori.model.ids import EndpointName, HostId, VMId
 from yamori.model.limits import LimitKind
@@ -293,6 +295,22 @@ async def test_time_follows_real_time_when_told_to_and_stops_with_the_session() 
     stopped = world.clock.now
     await asyncio.sleep(0.25)
     assert world.clock.now == stopped
+
+
+async def test_a_world_stands_still_while_the_process_that_follows_it_does() -> None:
+    settings = SimulatorSettings(world="stalled-by-test", shape=SMALL, follow=10.0)
+    session = await DRIVER.connect(EndpointName("alpha"), settings)
+    assert isinstance(session, SimulatorSession)
+    world = session.world
+    await asyncio.wait_for(world.clock.sleep(0.5), timeout=60)
+    loop = asyncio.get_running_loop()
+    before, began = world.clock.now, loop.time()
+    time.sleep(1.0)  # noqa: ASYNC251 -- what is tested: nothing in this process runs meanwhile
+    stalled = loop.time() - began
+    await asyncio.wait_for(world.clock.sleep(0.5), timeout=60)
+    others = loop.time() - began - stalled
+    assert world.clock.now - before <= 10.0 * (others + 2 * FOLLOW_MOST_S)
+    await session.close()
 
 
 async def test_a_hundred_thousand_vms_are_one_frame() -> None:

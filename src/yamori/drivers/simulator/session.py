@@ -21,8 +21,11 @@ from yamori.model.ids import EndpointName
 from yamori.model.limits import LimitKind
 from yamori.model.support import Support
 
-FOLLOW_STEP_S = 0.1
+FOLLOW_STEP_S = 0.02
 """Real seconds between two steps of a world that follows real time."""
+FOLLOW_MOST_S = 0.1
+"""Real seconds that one step makes up for. A process that was not run for longer finds that its world stood still
+too: nobody in it could have looked or acted meanwhile."""
 
 _worlds: "WeakValueDictionary[str, World]" = WeakValueDictionary()
 """Worlds by name, for as long as a session looks at them: endpoints that name the same world share it."""
@@ -93,7 +96,7 @@ class SimulatorSession:
         self._connection.mend()
 
     def follow(self, factor: float) -> None:
-        """Let the world's time follow real time by this factor until the session closes."""
+        """Let the world's time follow real time by this factor, at most, until the session closes."""
         if self._clockwork is None:
             self.world.movers.append(self)
             self._clockwork = asyncio.create_task(self._follow(factor))
@@ -106,7 +109,7 @@ class SimulatorSession:
             now = loop.time()
             # Of all sessions that want to move the same world's time, only the first does.
             if self.world.movers[0] is self:
-                self.world.advance((now - last) * factor)
+                self.world.advance(min(now - last, FOLLOW_MOST_S) * factor)
             last = now
 
     async def close(self) -> None:
