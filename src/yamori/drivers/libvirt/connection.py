@@ -1,4 +1,4 @@
-"""The link to one libvirt: the only file that opens, watches and closes it.
+"""The link to one libvirt, kept open: dialled, watched, given up when it is dead and dialled again.
 
 One hung daemon costs its own endpoint some threads and nothing else; see docs/decisions/0006-libvirt-driver.md.
 """
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import libvirt
 
 from yamori.drivers.libvirt.failure import of_dialling, of_link, text_of, translate
+from yamori.drivers.libvirt.link import Link
 from yamori.drivers.libvirt.settings import LibvirtSettings
 from yamori.drivers.libvirt.workers import Workers
 from yamori.model.errors import TimedOut, Unreachable, YamoriError
@@ -52,7 +53,7 @@ class Connection:
         self.on_lost: list[Callable[[], None]] = []
         """Called in the event loop when the link is lost or closed."""
         self._workers = Workers(f"libvirt {endpoint}", size=_CALLS_AT_ONCE, most_stuck=_MOST_STUCK)
-        self._link: Any = None
+        self._link: Link | None = None
         self._why: YamoriError | None = None
         self._tried = asyncio.Event()
         self._lost = asyncio.Event()
@@ -88,7 +89,7 @@ class Connection:
         link = await self._usable()
         try:
             return await self._workers.run(
-                partial(job, link),
+                partial(link.use, job),
                 seconds=self.settings.timeouts.read_s if seconds is None else seconds,
                 about=subject,
             )
@@ -103,7 +104,7 @@ class Connection:
         link = await self._usable()
         workers = Workers(f"libvirt {self.endpoint} {capability}", size=1, most_stuck=1)
         try:
-            return await workers.run(partial(job, link), seconds=None)
+            return await workers.run(partial(link.use, job), seconds=None)
         except libvirt.libvirtError as error:
             raise self._judge(link, error, capability, subject) from error.with_traceback(None)
 
@@ -122,10 +123,10 @@ class Connection:
         if link is not None:
             for tell in self.on_lost:
                 tell()
-            with contextlib.suppress(TimeoutError, YamoriError):
-                await self._workers.run(partial(self.hang_up, link), seconds=_CLOSE_SECONDS)
+            link.leave()
+            await asyncio.to_thread(link.wait_closed, _CLOSE_SECONDS)
 
-    async def _usable(self) -> Any:
+    async def _usable(self) -> Link:
         if not self._tried.is_set():
             await self._tried.wait()
         link = self._link
@@ -134,13 +135,13 @@ class Connection:
             raise Unreachable(why.message, subject=self.endpoint, mend=why.mend) from why
         return link
 
-    def _judge(self, link: Any, error: libvirt.libvirtError, capability: str, subject: str | None) -> YamoriError:
-        if of_link(error) and not _alive(link):
+    def _judge(self, link: Link, error: libvirt.libvirtError, capability: str, subject: str | None) -> YamoriError:
+        if of_link(error) and not link.alive():
             self._drop(link, text_of(error))
             return Unreachable(text_of(error), subject=self.endpoint)
         return translate(error, capability=capability, subject=subject)
 
-    def _drop(self, link: Any, why: str) -> None:
+    def _drop(self, link: Link, why: str) -> None:
         """Give the link up; runs in the event loop. A link that was dropped before is none of ours any more."""
         if link is not self._link or self._closed:
             return
@@ -150,18 +151,18 @@ class Connection:
         self._lost.set()
         for tell in self.on_lost:
             tell()
-        threading.Thread(
-            target=self.hang_up, args=(link,), name=f"libvirt {self.endpoint} close", daemon=True
-        ).start()
+        link.leave()
 
-    def _examine(self, link: Any) -> None:
+    def _examine(self, link: Link) -> None:
         """After a call without answer: is it one VM that hangs, or the daemon?"""
         if self._examining is None or self._examining.done():
             self._examining = asyncio.create_task(self._ask_for_life(link))
 
-    async def _ask_for_life(self, link: Any) -> None:
+    async def _ask_for_life(self, link: Link) -> None:
         try:
-            await self._workers.run(link.getLibVersion, seconds=_SIGN_OF_LIFE_SECONDS)
+            await self._workers.run(
+                partial(link.use, lambda opened: opened.getLibVersion()), seconds=_SIGN_OF_LIFE_SECONDS
+            )
         except (TimeoutError, YamoriError, libvirt.libvirtError):
             self._drop(link, "it gives no sign of life")
 
@@ -185,7 +186,7 @@ class Connection:
             await self._lost.wait()
             await asyncio.sleep(pause_seconds(1))
 
-    async def _dial(self) -> Any:
+    async def _dial(self) -> Link:
         attempt = _Attempt(self)
         try:
             return await self._workers.run(attempt.open, seconds=self.settings.timeouts.connect_s)
@@ -198,7 +199,7 @@ class Connection:
         except libvirt.libvirtError as error:
             raise of_dialling(error, subject=self.endpoint) from error.with_traceback(None)
 
-    def closed_from_outside(self, link: Any, reason: int, _opaque: object) -> None:
+    def closed_from_outside(self, _opened: Any, reason: int, _opaque: object) -> None:
         """Told by libvirt, in its event thread, when the link breaks."""
         words = {
             libvirt.VIR_CONNECT_CLOSE_REASON_EOF: "the other side closed it",
@@ -207,18 +208,8 @@ class Connection:
         with contextlib.suppress(RuntimeError):  # our event loop is gone: nobody is left to be told
             self._loop.call_soon_threadsafe(self._drop_current, words.get(reason, "it broke"))
 
-    def hang_up(self, link: Any) -> None:
-        """Close a link; blocks for as long as the other side does not answer."""
-        for detach in self.before_close:
-            with contextlib.suppress(libvirt.libvirtError):
-                detach(link)
-        with contextlib.suppress(libvirt.libvirtError):
-            link.unregisterCloseCallback()
-        with contextlib.suppress(libvirt.libvirtError):
-            link.close()
-
     def _drop_current(self, why: str) -> None:
-        if self._link is not None and not _alive(self._link):
+        if self._link is not None and not self._link.alive():
             self._drop(self._link, why)
 
 
@@ -230,23 +221,29 @@ class _Attempt:
         self._lock = threading.Lock()
         self._given_up = False
 
-    def open(self) -> Any:
-        settings = self._connection.settings
-        link = (libvirt.openReadOnly if settings.read_only else libvirt.open)(settings.dialled)
+    def open(self) -> Link:
+        connection = self._connection
+        settings = connection.settings
+        opened = (libvirt.openReadOnly if settings.read_only else libvirt.open)(settings.dialled)
+        link = Link(opened, name=connection.endpoint, before_close=connection.before_close)
         try:
-            if settings.dialect.remote:
-                link.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
-                link.registerCloseCallback(self._connection.closed_from_outside, None)
-            for attach in self._connection.on_open:
-                attach(link)
+            link.use(self._prepare)
         except libvirt.libvirtError:
-            self._connection.hang_up(link)
+            link.leave()
             raise
         with self._lock:
             late = self._given_up
         if late:
-            self._connection.hang_up(link)
+            link.leave()
         return link
+
+    def _prepare(self, opened: Any) -> None:
+        connection = self._connection
+        if connection.settings.dialect.remote:
+            opened.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
+            opened.registerCloseCallback(connection.closed_from_outside, None)
+        for attach in connection.on_open:
+            attach(opened)
 
     def give_up(self) -> None:
         with self._lock:
@@ -277,10 +274,3 @@ def start_event_loop() -> None:
 def _turn() -> None:
     while True:
         libvirt.virEventRunDefaultImpl()
-
-
-def _alive(link: Any) -> bool:
-    try:
-        return bool(link.isAlive())
-    except libvirt.libvirtError:
-        return False
