@@ -22,7 +22,7 @@ from yamori.drivers.libvirt.connection import start_event_loop
 from yamori.lab.attack import AttackKind
 from yamori.lab.lab import Lab, clear_lab
 from yamori.lab.spec import LabSpec
-from yamori.lab.xen.agent import XenAgent
+from yamori.lab.xen.agent import XenAgent, passage_of
 from yamori.lab.xen.host import XenHost
 from yamori.model.errors import Failed
 from yamori.model.ids import EndpointName, VMId
@@ -64,7 +64,7 @@ def host(xen: Lab) -> XenHost:
 def door(xen: Lab, host: XenHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     """Where the agent in dom0 is connected."""
     host.refresh_source()
-    agent = XenAgent(host)
+    agent = XenAgent(host, passage=passage_of(host, [host]))
     with gate(tmp_path_factory.mktemp("gate"), f"{xen.layout.root_address}:8471") as opened:
         opened.bring(HOST, agent)
         yield opened
@@ -72,8 +72,10 @@ def door(xen: Lab, host: XenHost, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 async def open_session(lab: Lab) -> Session:
-    """Open what libvirt itself offers."""
-    return await DRIVER.connect(EndpointName(HOST), settings_of(lab, HOST, **PATIENT))
+    """Open what libvirt itself offers; moves go by the agents' passage."""
+    return await DRIVER.connect(
+        EndpointName(HOST), settings_of(lab, HOST, **PATIENT, migrate_to={"passage": "agent"})
+    )
 
 
 class XenLoad:

@@ -4,7 +4,6 @@ YAMORI_MIXED_S: seconds that it goes on (default: once through all faults).
 """
 
 import asyncio
-import itertools
 import json
 import os
 import time
@@ -24,6 +23,7 @@ from yamori.lab.lab import Lab, clear_lab
 from yamori.lab.spec import LabSpec
 from yamori.lab.xen.agent import XenAgent
 from yamori.model.actions import Release, Throttle
+from yamori.model.errors import Failed
 from yamori.model.ids import EndpointName, VMId
 from yamori.model.limits import LimitKind
 from yamori.model.run import RunState
@@ -34,13 +34,15 @@ pytestmark = [pytest.mark.lab, pytest.mark.xen, pytest.mark.full, pytest.mark.ti
 
 SECONDS = float(os.environ.get("YAMORI_MIXED_S", "0"))
 CALM_S = 8.0
-BACK_LIMIT_S = 120.0
+BACK_LIMIT_S = 240.0
+"""The agent's start takes a minute in an emulated dom0 that shares two cores with two attacks."""
 ENDED_LIMIT_S = 240.0
-HOLD_S = 900.0
+HOLD_S = SECONDS + 900.0
+ATTACK_S = 180
 CAP = 0.4
 POLICY = """
 version: 1
-longest: 20m
+longest: 2h
 classes:
   gold: {objectives: {cpu_delay: 40%, disk_latency: 80ms}}
   silver: {objectives: {cpu_delay: 40%, disk_latency: 100ms}}
@@ -122,19 +124,16 @@ async def test_a_mixed_fleet_under_faults_loses_nothing_and_acts_once(
     held = await _hold_one_everywhere(facade, mixed)
     watch = Watch(facade)
     watching = asyncio.create_task(watch.run())
-    for endpoint in (KVM, XEN):
-        free = next(v.vm.name for v in facade.vms() if v.endpoint == endpoint and v.vm.id not in held)
-        await mixed.attack(free, AttackKind.CPU, seconds=180)
     deadline = time.monotonic() + SECONDS
-    struck = 0
+    rounds = 0
     try:
-        for trouble in itertools.cycle(troubles(mixed, agent)):
-            await _through(trouble, watch, facade)
-            for vm in held:
-                assert (await facade.limits(vm)).values[LimitKind.CPU_CAP] == pytest.approx(CAP, rel=0.05), trouble
-            struck += 1
-            if struck >= len(troubles(mixed, agent)) and time.monotonic() >= deadline:
-                break
+        while not rounds or time.monotonic() < deadline:
+            await _attack_one_of_each(facade, mixed, held)
+            for trouble in troubles(mixed, agent):
+                await _through(trouble, watch, facade)
+                for vm in held:
+                    assert await _cap_of(facade, vm) == pytest.approx(CAP, rel=0.05), trouble
+            rounds += 1
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -142,8 +141,7 @@ async def test_a_mixed_fleet_under_faults_loses_nothing_and_acts_once(
     assert watch.looks > 0
     await _let_go(facade, held)
     await service.facade.verify_ledger()
-    limits = [await facade.limits(vm) for vm in held]
-    assert [each.values.get(LimitKind.CPU_CAP) for each in limits] == [None] * len(held)
+    assert [await _cap_of(facade, vm) for vm in held] == [None] * len(held)
     states = {r.state for r in await facade.runs(limit=500)}
     assert states <= {RunState.VERIFIED, RunState.REFUSED, RunState.UNDONE}, states
 
@@ -164,6 +162,25 @@ async def _hold_one_everywhere(facade: Facade, lab: Lab) -> list[VMId]:
         assert read.values[LimitKind.CPU_CAP] == pytest.approx(CAP, rel=0.05), endpoint
         chosen.append(view.vm.id)
     return chosen
+
+
+async def _attack_one_of_each(facade: Facade, lab: Lab, held: list[VMId]) -> None:
+    """Have a guest of each host that nobody holds burn CPU: the faults meet machines that have work."""
+    for endpoint in (KVM, XEN):
+        free = next(v.vm.name for v in facade.vms() if v.endpoint == endpoint and v.vm.id not in held)
+        await lab.attack(free, AttackKind.CPU, seconds=ATTACK_S)
+
+
+async def _cap_of(facade: Facade, vm: VMId) -> float | None:
+    """Read back what bounds a VM. A machine that just came back may answer late: it is asked again."""
+    deadline = time.monotonic() + BACK_LIMIT_S
+    while True:
+        try:
+            return (await facade.limits(vm)).values.get(LimitKind.CPU_CAP)
+        except Failed as error:
+            if not error.transient or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(1.0)
 
 
 async def _let_go(facade: Facade, held: list[VMId]) -> None:

@@ -47,9 +47,9 @@ class Connection:
         self.endpoint = endpoint
         self.settings = settings
         self.on_open: list[Callable[[Any], None]] = []
-        """Called in a worker thread with each new link before it is used; may raise libvirtError."""
+        """Called in a thread with a new link's first connection before it is used; may raise libvirtError."""
         self.before_close: list[Callable[[Any], None]] = []
-        """Called in a worker thread with a link that will be closed; may raise libvirtError."""
+        """Called in a thread with a link's first connection when it will be closed; may raise libvirtError."""
         self.on_lost: list[Callable[[], None]] = []
         """Called in the event loop when the link is lost or closed."""
         self._workers = Workers(f"libvirt {endpoint}", size=_CALLS_AT_ONCE, most_stuck=_MOST_STUCK)
@@ -81,7 +81,7 @@ class Connection:
         subject: str | None = None,
         seconds: float | None = None,
     ) -> T:
-        """Run ``job`` with libvirt's connection in a thread and return what it returns.
+        """Run ``job`` with a connection of libvirt's, its own meanwhile, in a thread and return what it returns.
 
         Raises Unreachable when the link is down or breaks, TimedOut past ``seconds`` (default: the time for
         reading), else the translation of what libvirt answered.
@@ -223,11 +223,19 @@ class _Attempt:
 
     def open(self) -> Link:
         connection = self._connection
-        settings = connection.settings
-        opened = (libvirt.openReadOnly if settings.read_only else libvirt.open)(settings.dialled)
-        link = Link(opened, name=connection.endpoint, before_close=connection.before_close)
+        remote = connection.settings.dialect.remote
+        first = self._dial()
+        link = Link(
+            first,
+            name=connection.endpoint,
+            another=self._dial,
+            before_close=[*connection.before_close, _forget_close],
+        )
         try:
-            link.use(self._prepare)
+            if remote:
+                first.registerCloseCallback(connection.closed_from_outside, None)
+            for attach in connection.on_open:
+                attach(first)
         except libvirt.libvirtError:
             link.leave()
             raise
@@ -237,17 +245,24 @@ class _Attempt:
             link.leave()
         return link
 
-    def _prepare(self, opened: Any) -> None:
-        connection = self._connection
-        if connection.settings.dialect.remote:
-            opened.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
-            opened.registerCloseCallback(connection.closed_from_outside, None)
-        for attach in connection.on_open:
-            attach(opened)
+    def _dial(self) -> Any:
+        settings = self._connection.settings
+        opened = (libvirt.openReadOnly if settings.read_only else libvirt.open)(settings.dialled)
+        if settings.dialect.remote:
+            try:
+                opened.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
+            except libvirt.libvirtError:
+                opened.close()
+                raise
+        return opened
 
     def give_up(self) -> None:
         with self._lock:
             self._given_up = True
+
+
+def _forget_close(first: Any) -> None:
+    first.unregisterCloseCallback()
 
 
 def pause_seconds(failures: int) -> float:

@@ -190,6 +190,8 @@ def dialect_of(uri: str) -> Dialect:
         raise ValueError("the address contains a password: use keys or certificates")
     if not parts.path.strip("/"):
         raise ValueError("the address has no path: end it with /system or /session (test: /default)")
+    if family == "test" and parts.path != "/default":
+        raise ValueError("each connection to a test driver's file sees a world of its own: use test:///default")
     _check_parameters(parts.query)
     return DIALECTS[family]
 
