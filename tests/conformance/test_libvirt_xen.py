@@ -1,4 +1,7 @@
-"""A real Xen behind real libvirt, joined with the agent in its dom0, keeps the kit's promises."""
+"""A real Xen behind real libvirt, joined with the agent in its dom0, keeps the kit's promises.
+
+What is not marked ``full`` runs in every CI run: all of it is there, is read, and what is set has effect.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,22 +28,25 @@ from yamori.testing.conformance.power import PowerContract
 from yamori.testing.conformance.support import SupportContract
 from yamori.testing.conformance.usage import UsageContract
 
-pytestmark = [pytest.mark.lab, pytest.mark.xen, pytest.mark.full, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.lab, pytest.mark.xen, pytest.mark.timeout(1200)]
 
 
 class TestInventory(Whole, InventoryContract): ...
 
 
+@pytest.mark.full
 class TestInventoryOfPvh(Whole, InventoryContract):
     guest = PVH
 
 
+@pytest.mark.full
 class TestChanges(Whole, ChangesContract): ...
 
 
 class TestUsage(Whole, UsageContract): ...
 
 
+@pytest.mark.full
 class TestLimits(Whole, LimitsContract):
     def samples(self, kind: LimitKind, vm: VM) -> tuple[float, float]:
         """A guest of 128 MiB cannot give up half: 88 MiB is what this one needs."""
@@ -49,24 +55,30 @@ class TestLimits(Whole, LimitsContract):
         return super().samples(kind, vm)
 
 
+@pytest.mark.full
 class TestLimitsOfPvh(TestLimits):
     guest = PVH
 
 
+@pytest.mark.full
 class TestPinning(Whole, PinningContract): ...
 
 
+@pytest.mark.full
 class TestPower(Whole, PowerContract): ...
 
 
+@pytest.mark.full
 class TestPowerOfPvh(Whole, PowerContract):
     guest = PVH
 
 
+@pytest.mark.full
 class TestExpiry(Whole, ExpiryContract):
     short_s = 12.0
 
 
+@pytest.mark.full
 class TestEffects(Whole, EffectsContract):
     @pytest.fixture
     def eventually(self) -> Eventually:
@@ -87,6 +99,7 @@ class TestEffects(Whole, EffectsContract):
 class TestSupport(Whole, SupportContract): ...
 
 
+@pytest.mark.full
 class TestSupportWithoutTheAgent(Whole, SupportContract):
     variant = None  # an operator of Xen has the agent: what is without it is told by the cells' reasons
 
@@ -117,12 +130,19 @@ class TestXen(Whole, Contract):
         proves(record_property, "limits.cpu_cap", EFFECT)
         assert session.acting.limits is not None
 
+        async def held() -> bool:
+            return 0.2 <= await share(host, self.guest) <= 0.3
+
+        async def free() -> bool:
+            return await share(host, self.guest) >= 0.4
+
+        in_some_windows = Eventually(tries=8)  # of eight seconds each: another machine's work may spoil one
         await load.burn(vm, "cpu")
         try:
             await session.acting.limits.set(vm, {LimitKind.CPU_CAP: 0.25})
-            assert await share(host, self.guest) <= 0.25 * 1.2
+            await in_some_windows(held, "Xen counts within 5 points of the cap")
             await session.acting.limits.set(vm, {LimitKind.CPU_CAP: None})
-            assert await share(host, self.guest) >= 0.25 * 1.6
+            await in_some_windows(free, "the guest is free again")
         finally:
             await load.rest(vm)
 
@@ -153,5 +173,6 @@ class TestXen(Whole, Contract):
         assert "p" not in row_of(host, self.guest)["state"]
 
 
+@pytest.mark.full
 class TestXenOfPvh(TestXen):
     guest = PVH
