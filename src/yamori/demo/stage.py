@@ -1,10 +1,13 @@
 """Where the story plays: a fleet that can be harmed on purpose, and an independent measurement of its victims."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from yamori.control.facade import Facade
+from yamori.model.errors import TimedOut
+
+T = TypeVar("T")
 
 Progress = Callable[[str, float], None]
 """Told what is being done, and which fraction of the whole is done."""
@@ -74,3 +77,14 @@ class Stage(Protocol):
     async def down(self) -> tuple[str, ...]:
         """Take everything away; return what was left behind nevertheless."""
         ...
+
+
+async def wait_until(stage: Stage, look: Callable[[], Awaitable[T | None]], limit_s: float, else_say: str) -> T:
+    """Look again and again until there is something to see, and return it. Raises TimedOut with ``else_say``."""
+    deadline = stage.now() + limit_s
+    while True:
+        if found := await look():
+            return found
+        if stage.now() > deadline:
+            raise TimedOut(f"{else_say} within {limit_s:.0f} s")
+        await stage.sleep(0.1)

@@ -4,27 +4,20 @@ Uses only what every face may ask; knows neither hypervisor nor simulator.
 """
 
 import statistics
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from yamori.control.facade import Facade, VMView
-from yamori.demo.report import Act, Phases
-from yamori.demo.stage import Stage
+from yamori.demo.neighbours import Neighbours
+from yamori.demo.report import Act
+from yamori.demo.stage import Stage, wait_until
 from yamori.demo.verdict import judge, number
 from yamori.model.actions import Throttle
-from yamori.model.errors import TimedOut, YamoriError
+from yamori.model.errors import YamoriError
 from yamori.model.finding import Finding
 from yamori.model.limits import LimitKind, allowance
 from yamori.model.run import Run, RunState
-from yamori.model.sla import Objective
 
-UNITS = {
-    Objective.CPU_DELAY: "s/s",
-    Objective.MEMORY_LOST: "fraction",
-    Objective.DISK_LATENCY: "s",
-    Objective.NET_DROPS: "fraction",
-}
 USES = {
     "cpu_cap": "cpu_cores",
     "disk_iops": "disk_iops",
@@ -39,16 +32,9 @@ BEFORE_S = 10.0
 AFTER_S = 8.0
 CALM_LIMIT_S = 90.0
 DETECT_LIMIT_S = 40.0
-CONTAIN_LIMIT_S = 60.0
+THROTTLE_LIMIT_S = 60.0
 RELEASE_LIMIT_S = 120.0
-STEADY_S = 2.0
-"""The neighbours count as served again when none of them has suffered for so long."""
-RECENT_S = 30.0
-BROKEN, OF = 2, 3
-"""Who has so many of the last readings beyond what was promised suffers; a single one may be chance."""
-
 Tell = Callable[[str], None]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +62,7 @@ class Story:
             attack=kind,
             offender=offender.vm.name,
             host=offender.vm.host or "?",
-            neighbours=tuple(v.vm.name for v in neighbours),
+            neighbours=neighbours.names,
         )
         try:
             return await self._play(act, kind, offender, neighbours)
@@ -85,8 +71,8 @@ class Story:
         finally:
             await self.stage.stop_attack(offender.vm.name)
 
-    async def _play(self, act: Act, kind: str, offender: VMView, neighbours: Sequence[VMView]) -> Act:
-        await self._until(self._calm, CALM_LIMIT_S, "the fleet did not become calm before the attack")
+    async def _play(self, act: Act, kind: str, offender: VMView, neighbours: Neighbours) -> Act:
+        await wait_until(self.stage, self._calm, CALM_LIMIT_S, "the fleet did not become calm before the attack")
         began = self.stage.now()
         await self.stage.sleep(BEFORE_S)
         earlier = {run.id for run in await self.facade.runs(limit=50)}
@@ -104,7 +90,7 @@ class Story:
                 None,
             )
 
-        finding = await self._until(found, DETECT_LIMIT_S, "the offender was not found")
+        finding = await wait_until(self.stage, found, DETECT_LIMIT_S, "the offender was not found")
         act = replace(act, detect_s=self.stage.now() - attacked, finding=finding.summary)
         self.tell(f"  found after {act.detect_s:.1f} s: {finding.summary}")
 
@@ -121,13 +107,13 @@ class Story:
                 None,
             )
 
-        run = await self._until(held, CONTAIN_LIMIT_S, "no throttle was verified")
+        run = await wait_until(self.stage, held, THROTTLE_LIMIT_S, "no throttle was verified")
         throttled = self.stage.now()
         act = replace(act, throttle_s=throttled - attacked)
         asked = _limits_of(run)
         act = replace(act, asked=asked, read_back=await self._read_back(offender, asked))
         self.tell(f"  throttled after {act.throttle_s:.1f} s, read back: {_words(act.read_back)}")
-        contained = await self._contained(neighbours)
+        contained = await neighbours.served_again()
         act = replace(act, contain_s=contained - attacked)
         self.tell(f"  neighbours served again after {act.contain_s:.1f} s")
         span = await self._watch_hold(offender, until=contained + AFTER_S)
@@ -140,9 +126,9 @@ class Story:
             read_back_at_end=await self._read_back(offender, at_end),
             asked_steadily=span.asked,
             used_steadily={kind: self._use(offender, kind, span) for kind in span.asked if kind in USES},
-            service=self._service(neighbours, began, attacked, contained, ended),
+            service=neighbours.service(began, attacked, contained, ended),
         )
-        act = self._objective(act, neighbours, (began, attacked, contained, ended))
+        act = neighbours.lacking(act, (began, attacked, contained, ended))
         for kind, use in act.used_steadily.items():
             if use is not None:
                 cap = LimitKind(kind)
@@ -187,7 +173,7 @@ class Story:
         async def free() -> bool:
             return self.facade.vm(offender.vm.id).hold is None
 
-        await self._until(free, RELEASE_LIMIT_S, "the throttle was not released")
+        await wait_until(self.stage, free, RELEASE_LIMIT_S, "the throttle was not released")
         after = await self._read_back(offender, {**act.asked, **act.asked_at_end})
         act = replace(act, release_s=self.stage.now() - stopped, after_release=after)
         self.tell(f"  released {act.release_s:.1f} s after the attack stopped, read back: {_words(after)}")
@@ -197,106 +183,20 @@ class Story:
         limits = await self.facade.limits(vm.vm.id)
         return {kind: limits.values.get(LimitKind(kind)) for kind in kinds}
 
-    def _neighbours(self, offender: VMView) -> list[VMView]:
-        return [v for v in self.facade.vms() if v.vm.host == offender.vm.host and v.vm.id != offender.vm.id]
+    def _neighbours(self, offender: VMView) -> Neighbours:
+        views = [v for v in self.facade.vms() if v.vm.host == offender.vm.host and v.vm.id != offender.vm.id]
+        return Neighbours(self.facade, self.stage, tuple(views))
 
     async def _calm(self) -> bool:
         """Say whether nobody causes harm and nobody is held. How the fleet is served shows in the numbers."""
         open_findings = await self.facade.findings(open_only=True, limit=10)
         return not any(f.victims for f in open_findings) and not any(v.hold for v in self.facade.vms())
 
-    def _service(
-        self, neighbours: Sequence[VMView], began: float, attacked: float, contained: float, ended: float
-    ) -> Phases:
-        def worst(since: float, until: float) -> float | None:
-            found = [self.stage.service(v.vm.name, since, until).p95_s for v in neighbours]
-            return max((p for p in found if p is not None), default=None)
-
-        return Phases(
-            unit="s",
-            before=worst(began, attacked),
-            during=worst(attacked, contained),
-            after=worst(contained, ended),
-        )
-
-    async def _contained(self, neighbours: Sequence[VMView]) -> float:
-        """Wait until no neighbour suffers any more; return since when that is so."""
-        since: float | None = None
-
-        async def steady() -> float | None:
-            nonlocal since
-            if self._suffers(neighbours):
-                since = None
-            elif since is None:
-                since = self.stage.now()
-            return since if since is not None and self.stage.now() - since >= STEADY_S else None
-
-        return await self._until(steady, CONTAIN_LIMIT_S, "what the neighbours are owed stayed broken")
-
-    def _suffers(self, neighbours: Sequence[VMView]) -> bool:
-        for view in neighbours:
-            seen = self.facade.history(view.vm.id, RECENT_S).values
-            for each in view.served:
-                known = [v for v in seen.get(each.objective.value, ()) if v is not None][-OF:]
-                if each.bound is not None and sum(v > each.bound for v in known) >= BROKEN:
-                    return True
-        return False
-
-    def _objective(self, act: Act, neighbours: Sequence[VMView], at: tuple[float, float, float, float]) -> Act:
-        """Measure what the neighbours lacked most, relative to what they were promised."""
-        began, attacked, contained, ended = at
-        now = self.stage.now()
-        columns = [self.facade.history(v.vm.id, now - began + 1.0) for v in neighbours]
-        newest = max((s.times[-1] for s in columns if s.times), default=0.0)
-
-        def readings(objective: Objective, since: float, until: float) -> list[list[float]]:
-            per_vm = [
-                [
-                    value
-                    for t, value in zip(s.times, s.values.get(objective.value, ()), strict=False)
-                    if value is not None and since <= now - (newest - t) <= until
-                ]
-                for s in columns
-            ]
-            return [values for values in per_vm if values]
-
-        def worst(objective: Objective, since: float, until: float) -> float | None:
-            return max((statistics.fmean(values) for values in readings(objective, since, until)), default=None)
-
-        bounds: dict[Objective, float] = {}
-        for each in (s for v in neighbours for s in v.served):
-            if each.bound is not None:
-                bounds[each.objective] = min(each.bound, bounds.get(each.objective, each.bound))
-        if not bounds:
-            return act
-        lacking = max(bounds, key=lambda o: (worst(o, attacked, contained) or 0.0) / bounds[o])
-        return replace(
-            act,
-            objective_name=lacking.value,
-            bound=bounds[lacking],
-            objective_peak=max((v for some in readings(lacking, attacked, contained) for v in some), default=None),
-            objective=Phases(
-                unit=UNITS[lacking],
-                before=worst(lacking, began, attacked),
-                during=worst(lacking, attacked, contained),
-                after=worst(lacking, contained, ended),
-            ),
-        )
-
     def _show(self, act: Act) -> None:
         for name, phases in ((act.objective_name, act.objective), ("service p95", act.service)):
             if phases is not None:
                 words = " → ".join(number(v) for v in (phases.before, phases.during, phases.after))
                 self.tell(f"  neighbours' {name} before → during → held: {words} {phases.unit}")
-
-    async def _until(self, look: Callable[[], Awaitable[T | None]], limit_s: float, else_say: str) -> T:
-        deadline = self.stage.now() + limit_s
-        while True:
-            if found := await look():
-                return found
-            if self.stage.now() > deadline:
-                raise TimedOut(f"{else_say} within {limit_s:.0f} s")
-            await self.stage.sleep(0.1)
 
 
 def _limits_of(run: Run) -> dict[str, float]:
