@@ -5,6 +5,7 @@ import bisect
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -75,7 +76,7 @@ class SimulatedStage:
             step_s=0.1,
             seed=seed,
         )
-        self._name = f"demo-{id(self)}"
+        self._name = f"demo-{uuid4()}"
         self._world = world_named(self._name, shape)
         self._ids: dict[str, VMId] = {}
         self._times: list[float] = []
