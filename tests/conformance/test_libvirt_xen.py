@@ -105,7 +105,7 @@ class TestSupportWithoutTheAgent(Whole, SupportContract):
 
     @pytest.fixture
     async def session(self, xen: Lab) -> AsyncIterator[Session]:
-        session = await open_session(xen)
+        session = await open_session(xen, agent=False)
         yield session
         await session.close()
 
