@@ -119,7 +119,7 @@ def answers(lab: Lab, guest: str) -> bool:
 
 @contextlib.asynccontextmanager
 async def silence(lab: Lab, guest: str) -> AsyncIterator[Any]:
-    """Ask a guest again and again; the longest time without an answer."""
+    """Ask a guest again and again; the longest time without an answer, one that lasts at the end included."""
     heard = [time.monotonic()]
     over = asyncio.Event()
 
@@ -135,3 +135,4 @@ async def silence(lab: Lab, guest: str) -> AsyncIterator[Any]:
     finally:
         over.set()
         await asking
+        heard.append(time.monotonic())
