@@ -9,9 +9,7 @@ _HOSTS = "tests/drivers/libvirt/test_hosts.py::"
 _MOVES = "tests/drivers/libvirt/test_moves.py::"
 _TRANSLATE = "tests/drivers/libvirt/test_translate.py::"
 _XEN = "tests/conformance/test_xen_among_others.py::"
-_XEN_UNRECORDED = Todo(
-    lacks="the kit passes on one host; its moves between two are not yet steady, and no run is recorded"
-)
+_XEN_KIT = "tests/conformance/test_libvirt_xen.py"
 _XEN_MOVES = "tests/conformance/test_libvirt_xen_moves.py::"
 _MIXED = "tests/mixed/test_mixed_fleet.py::test_a_mixed_fleet_under_faults_loses_nothing_and_acts_once"
 _XEN_HOW_TO = Done(by=("docs/how-to/xen-hosts.md", "docs/how-to/agent.md"))
@@ -85,9 +83,7 @@ QUALITY: Mapping[str, Answers] = {
             )
         ),
         "proven-by-effect": Done(by=("tests/conformance/test_libvirt_qemu.py::TestEffects",)),
-        "restart-under-load": Todo(
-            lacks="libvirtd is killed under running guests, but not yet while one of them is held"
-        ),
+        "restart-under-load": Done(by=(_MIXED,)),
         "one-copy": Done(by=(f"{_MOVES}test_a_link_cut_in_the_middle_leaves_exactly_one_running_copy",)),
         "as-specified": _SPECIFIED,
         "cost-published": _COST,
@@ -95,13 +91,13 @@ QUALITY: Mapping[str, Answers] = {
     },
     "Xen": {
         **_ALL,
-        "conformance-kit": _XEN_UNRECORDED,
+        "conformance-kit": Done(by=(_XEN_KIT,)),
         "bulk-reads": Done(
             by=("tests/bench/test_real_labs.py::test_a_xen_host_is_read_with_one_call_over_its_agents_line",)
         ),
         "peer-verified": Done(by=(_VERIFIED, f"{_XEN}test_a_wrong_client_certificate_is_unreachable_and_says_so")),
         "how-to": _XEN_HOW_TO,
-        "real-hypervisor": _XEN_UNRECORDED,
+        "real-hypervisor": Done(by=(_XEN_KIT,)),
         "least-privilege": _XEN_HOW_TO,
         "other-hands": Done(by=(f"{_XEN}TestHands::test_limits_set_by_hand_are_read_as_they_are",)),
         "follows-changes": Done(
@@ -109,7 +105,7 @@ QUALITY: Mapping[str, Answers] = {
         ),
         "migration-encrypted": Done(by=(f"{_XEN_MOVES}TestAlone::test_nothing_on_the_wire_can_be_read",)),
         "moves-found-again": Done(by=(f"{_XEN_MOVES}TestMigration",)),
-        "proven-by-effect": _XEN_UNRECORDED,
+        "proven-by-effect": Done(by=(f"{_XEN_KIT}::TestEffects", f"{_XEN_MOVES}TestMigration")),
         "restart-under-load": Done(
             by=(
                 f"{_XEN}TestManagementKilled::"
@@ -117,7 +113,12 @@ QUALITY: Mapping[str, Answers] = {
                 _MIXED,
             )
         ),
-        "one-copy": Todo(lacks="libvirtd at the destination can die while a broken move is cleared up"),
+        "one-copy": Done(
+            by=(
+                f"{_XEN_MOVES}TestAlone::"
+                "test_a_link_that_is_cut_in_the_middle_leaves_one_copy_and_the_next_move_succeeds",
+            )
+        ),
         "as-specified": _SPECIFIED,
         "cost-published": _COST,
         "main-job": Done(by=("README.md", "scripts/test.sh")),
