@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +278,15 @@ def test_what_is_measured_is_what_was_asked_and_labs_are_for_real_hosts_only() -
     assert chosen(bench, driver="simulator", scale=0.01)(lambda _: None).json["vms"] == 10
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as a program finds it at its start, whatever a test before has left."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_sigterm_ends_it_in_order() -> None:
     ended: list[str] = []
 

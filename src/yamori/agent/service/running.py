@@ -17,6 +17,8 @@ from yamori.model.errors import Failed, Untrusted
 
 log = logging.getLogger(__name__)
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 async def serve(
     session: Session, *, state_dir: Path, controller: str | None = None, clock: str | None = None
@@ -40,7 +42,7 @@ async def until_stopped(session: Session, *, state_dir: Path, controller: str | 
     """As ``serve``, until SIGTERM or SIGINT; closes the session."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, stop.set)
     serving = asyncio.create_task(serve(session, state_dir=state_dir, controller=controller))
     stopping = asyncio.create_task(stop.wait())
@@ -54,6 +56,8 @@ async def until_stopped(session: Session, *, state_dir: Path, controller: str | 
         with contextlib.suppress(asyncio.CancelledError):
             await serving
         await session.close()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
 
 
 def check_state_dir(state_dir: Path) -> None:
