@@ -41,7 +41,7 @@ REPLY = "reply:"
 _GOING_ON = Flags(mask=SYN | ACK | RST | FIN, value=ACK)
 
 Flow = tuple[int, Address, int, Address, int]
-"""Protocol, who opened it and from which port, to whom and which port. ICMP: the echo's identity twice."""
+"""Protocol, who opened it and from which port, to whom and which port. ICMP: twice the request's type and id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +213,9 @@ def _hold(state: State, name: str, rate: Rate | None) -> tuple[State, bool]:
 
 def _flow(ip: Ip) -> Flow:
     if ip.icmp is not None:
-        return ip.protocol, ip.source, ip.icmp.identity, ip.target, ip.icmp.identity
+        asked = {answer: request for request, answer in ANSWERS.get(ip.protocol, {}).items()}
+        number = asked.get(ip.icmp.type, ip.icmp.type) << 16 | ip.icmp.identity
+        return ip.protocol, ip.source, number, ip.target, number
     return ip.protocol, ip.source, ip.source_port or 0, ip.target, ip.target_port or 0
 
 

@@ -13,7 +13,10 @@ from typing import TypeVar
 from tests.agent.filter.frames import frame
 from tests.agent.functions.space import Space
 from yamori.agent.filter.engine import Engine
+from yamori.agent.filter.layout import shard_of
 from yamori.agent.filter.port import Attachment
+from yamori.agent.filter.program import stem
+from yamori.agent.filter.seat import Seat
 from yamori.agent.filter.watch import Difference, port_differences, table_differences
 from yamori.agent.filter.way import Way
 from yamori.agent.filter.wire import Nft
@@ -33,18 +36,14 @@ _ANY = 0x0003
 class Stage:
     """``say`` sends frames from one side and returns which arrived at the other."""
 
-    def __init__(self, *, shown_to_ip: bool) -> None:
+    def __init__(self, *, shown_to_ip: bool, seat: Seat = Seat.BRIDGE) -> None:
+        self.seat = seat
         self.host, self.guest, self.peer = Space(), Space(), Space()
         self.host.ip("link add br0 type bridge mcast_snooping 0")
         self.host.ip("link set br0 address 02:aa:00:00:00:50 up")
         for name, space in ((TAP, self.guest), (UPLINK, self.peer)):
-            self.host.ip(f"link add {name} type veth peer name eth0 netns {space.tid}")
-            self.host.ip(f"link set {name} master br0 up")
-        for space in (self.host, self.guest, self.peer):
-            space.run(_silence)
-        for space in (self.guest, self.peer):
-            space.ip("link set eth0 arp off")
-            space.ip("link set eth0 up")
+            self._plug(name, space)
+        self.host.run(_silence)
         for switch in ("iptables", "ip6tables", "arptables"):
             on = "1" if shown_to_ip and switch != "arptables" else "0"
             self.host.run(lambda s=switch, o=on: Path(f"/proc/sys/net/bridge/bridge-nf-call-{s}").write_text(o))
@@ -52,14 +51,50 @@ class Stage:
         self.serial = 0
         time.sleep(0.1)
 
+    def _plug(self, name: str, space: Space) -> None:
+        self.host.ip(f"link add {name} type veth peer name eth0 netns {space.tid}")
+        space.run(_silence)
+        space.ip("link set eth0 arp off")
+        space.ip("link set eth0 up")
+        self.host.ip(f"link set {name} master br0 up")
+
+    def plug_anew(self, between: "Callable[[Stage], None]") -> None:
+        """Remove the guest's interface on the host, do something, and make another of the same name."""
+        self._ends.pop(Direction.OUT).close()
+        self.host.ip(f"link del {TAP}")
+        between(self)
+        self._plug(TAP, self.guest)
+        self._ends[Direction.OUT] = self.guest.run(_raw)
+        time.sleep(0.1)
+
+    def detour(self) -> None:
+        """Send what comes from the guest round by an interface that could queue it, as a bound on it may do."""
+        self.host.ip("link add round0 type ifb")
+        self.host.ip("link set round0 up")
+        self.host.sh(f"tc qdisc add dev {TAP} handle ffff: ingress")
+        match = "u32 match u32 0 0 action mirred egress redirect dev round0"
+        self.host.sh(f"tc filter add dev {TAP} parent ffff: protocol all {match}")
+
+    def end_detour(self) -> None:
+        """Let it come straight again."""
+        self.host.sh(f"tc qdisc del dev {TAP} ingress")
+
     def with_engine(self, way: Way, work: Callable[[Engine], T], fenced: tuple[str, ...] = ()) -> T:
         """Do something with an engine in the host's namespace."""
 
         def call() -> T:
             with Nft() as nft:
-                return work(Engine(nft, way, fenced))
+                return work(Engine(nft, way, fenced, seat=self.seat_of(way)))
 
         return self.host.run(call)
+
+    def seat_of(self, way: Way) -> Seat:
+        """Where rules sit: connections are tracked at the bridge only."""
+        return self.seat if way is Way.PLAIN else Seat.BRIDGE
+
+    def table_of(self, port: str) -> str:
+        """The table that a port's chains are in, as `nft` names it."""
+        return "bridge yamori" if self.seat is Seat.BRIDGE else f"netdev {shard_of(stem(port)).table}"
 
     def apply(self, wanted: Filter, way: Way = Way.PLAIN) -> None:
         """Make a Filter hold at the guest's card."""
@@ -107,15 +142,19 @@ class Stage:
             arrived.add(content)
         raise AssertionError("the frame that always passes did not come")
 
-    def differences(self, wanted: Filter, interface: str = TAP, way: Way = Way.PLAIN) -> list[Difference]:
+    def differences(self, wanted: Filter, interface: str = TAP, *, detoured: bool = False) -> list[Difference]:
         """What is not in the kernel as it should be, with this one Filter."""
+        return self.differences_of([Attachment(interface=interface, filter=wanted, detoured=detoured)])
+
+    def differences_of(self, attached: Sequence[Attachment]) -> list[Difference]:
+        """What is not in the kernel as it should be."""
 
         def look(engine: Engine) -> list[Difference]:
             with Nft() as asked:
-                found = port_differences(asked, engine.compile(wanted), interface)
-                return found + table_differences(asked, engine.way, (), {interface: wanted.port})
+                found = [d for each in attached for d in port_differences(asked, engine.layout, each)]
+                return found + table_differences(asked, engine.layout, attached)
 
-        return self.with_engine(way, look)
+        return self.with_engine(Way.PLAIN, look)
 
     def learned(self, mac: bytes) -> str:
         """The bridge's port behind which it believes a MAC to be."""

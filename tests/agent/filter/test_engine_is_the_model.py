@@ -11,18 +11,19 @@ from hypothesis import strategies as st
 from tests.agent.filter.generated import NOW, filters, packets
 from tests.agent.filter.stage import Stage
 from tests.agent.functions.space import why_not
+from yamori.agent.filter.seat import Seat
 from yamori.model.filter_rule import Direction
 from yamori.model.verdict import State, verdict
 
 pytestmark = pytest.mark.lab
 
 
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
+@pytest.fixture(scope="module", params=Seat)
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
-    made = Stage(shown_to_ip=False)
+    made = Stage(shown_to_ip=False, seat=request.param)
     yield made
     made.close()
 

@@ -5,48 +5,28 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 
-from tests.agent.filter.generated import OWN4
-from tests.agent.filter.stage import GUEST, GUEST_MAC, PEER, TAP, Stage
-from tests.agent.filter.test_spoofing import OTHER4, out, udp
-from tests.agent.functions.space import why_not
+from tests.agent.filter.one_port import DNS, HTTP, PLAIN, fence, heal, nft, syn
+from tests.agent.filter.stage import TAP, Stage
+from tests.agent.filter.test_spoofing import OTHER4
 from yamori.agent.filter.engine import Engine
+from yamori.agent.filter.layout import shard_of
 from yamori.agent.filter.port import Attachment
 from yamori.agent.filter.program import chain_of, stem
+from yamori.agent.filter.seat import Seat
 from yamori.agent.filter.watch import Difference, Fault, foreign_chains, port_differences
 from yamori.agent.filter.way import Way, find_out
 from yamori.agent.filter.wire import Nft, NftRefused
 from yamori.model.errors import Invalid, Unsupported
 from yamori.model.filter import Filter, Rates, Replies, fallback
-from yamori.model.filter_rule import TCP, UDP, Block, Direction, Rate, Rule, Span
-from yamori.model.packet import IPV4, Ip, Packet
+from yamori.model.filter_rule import UDP, Block, Direction, Rate, Span
 
 pytestmark = pytest.mark.lab
-PLAIN = Filter(
-    port="vm1/0",
-    mac=GUEST,
-    addresses=(ip_network("10.0.0.1"), ip_network("2001:db8::1")),
-    rules=(
-        Rule(id="dns", direction=Direction.OUT, protocol=UDP, ports=(Span(low=53, high=53),)),
-        Rule(
-            id="many",
-            direction=Direction.IN,
-            protocol=TCP,
-            peers=tuple(ip_network(f"10.{i}.0.0/16") for i in range(0, 60, 2)),
-            ports=tuple(Span(low=p, high=p + 3) for p in range(100, 200, 10)),
-        ),
-    ),
-    rates=Rates(peer_in=Rate(per_second=5, burst=5), connections_in=Rate(per_second=50, burst=5)),
-)
-DNS = out(udp(OWN4, OTHER4), IPV4)
-HTTP = out(udp(OWN4, OTHER4, (5000, 443)), IPV4)
 FOREIGN = """
 table bridge foreign {
  set bad { type ether_addr; elements = { 02:00:00:00:00:66 } }
@@ -56,25 +36,6 @@ table inet other {
  chain input { type filter hook input priority 0; policy accept; tcp dport 22 counter accept; }
 }
 """
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
-    made = Stage(shown_to_ip=False)
-    yield made
-    made.close()
-
-
-def nft(stage: Stage, *commands: str) -> None:
-    for command in commands:
-        stage.host.sh(f"nft {command}")
-
-
-def heal(stage: Stage, wanted: Filter) -> None:
-    stage.with_engine(Way.PLAIN, lambda engine: engine.rebuild([Attachment(interface=TAP, filter=wanted)]))
 
 
 def test_what_was_applied_is_read_back_without_a_difference(stage: Stage) -> None:
@@ -103,10 +64,10 @@ def test_where_the_kernel_can_a_flush_by_another_hand_does_nothing_while_we_live
         with Nft() as asked:
             if not find_out(asked).owned:
                 pytest.skip("this kernel has no tables that outlive their owner")
-            engine = Engine(asked, Way.PLAIN, owned=True)
+            engine = Engine(asked, Way.PLAIN, seat=stage.seat, owned=True)
             engine.apply([Attachment(interface=TAP, filter=PLAIN)])
             subprocess.run(["nft", "flush", "ruleset"], check=True, timeout=30)
-            assert port_differences(asked, engine.compile(PLAIN), TAP) == []
+            assert port_differences(asked, engine.layout, Attachment(interface=TAP, filter=PLAIN)) == []
             refused = subprocess.run(["nft", "delete", "table", "bridge", "yamori"], check=False, timeout=30)
             assert refused.returncode != 0
             engine.apply([Attachment(interface=TAP, filter=PLAIN)])
@@ -118,36 +79,60 @@ def test_where_the_kernel_can_a_flush_by_another_hand_does_nothing_while_we_live
 
     def take_up(_: Engine) -> None:
         with Nft() as asked:
-            Engine(asked, Way.PLAIN, owned=True).establish()
+            Engine(asked, Way.PLAIN, seat=stage.seat, owned=True).establish()
             subprocess.run(["nft", "flush", "ruleset"], check=True, timeout=30)
 
     stage.with_engine(Way.PLAIN, take_up)
     assert "table bridge yamori" in stage.host.sh("nft list tables")
+    assert stage.differences(PLAIN) == []
 
 
 CHAIN, GATE = chain_of(PLAIN.port, Direction.OUT), stem(PLAIN.port)
-DAMAGE = {
-    "a rule too many": (f"insert rule bridge yamori {CHAIN}4 accept", CHAIN + "4"),
-    "rules gone": (f"flush chain bridge yamori {CHAIN}4", CHAIN + "4"),
+ANYWHERE = {
+    "a rule too many": (f"insert rule {{table}} {CHAIN}6 accept", CHAIN + "6"),
+    "rules gone": (f"flush chain {{table}} {CHAIN}", CHAIN),
     "the way in gone": ("flush chain bridge yamori from", "from"),
     "another way in": ("insert rule bridge yamori to accept", "to"),
-    "the interface taken out": (f'delete element bridge yamori out {{ "{TAP}" }}', f"out/{TAP}"),
-    "the gate gone": (f"flush chain netdev yamori {GATE}", GATE),
+    "the interface taken out": (f'delete element bridge yamori out {{{{ "{TAP}" }}}}', f"out/{TAP}"),
     "a chain of somebody else's": ("add chain bridge yamori mine", "mine"),
     "a base chain of somebody else's": (
-        "add chain netdev yamori mine { type filter hook ingress device lo priority 0 ; }",
+        "add chain {gates} mine {{ type filter hook ingress device lo priority 0 ; }}",
         "mine",
     ),
 }
+AT_BRIDGE = {"the gate gone": (f"flush chain {{gates}} {GATE}", GATE)}
+AT_DEVICE = {
+    "all rules gone": ("flush table {table}", CHAIN + "6-head"),
+    "the table gone": ("delete table {table}", CHAIN),
+    "the fence gone": ("flush chain bridge yamori stop", "stop"),
+    "another card let go": ('add element bridge yamori in {{ "eth9" : goto go }}', "in/eth9"),
+}
+DAMAGE = [(each, ANYWHERE | AT_BRIDGE) for each in [Seat.BRIDGE]]
+DAMAGE += [(each, ANYWHERE | AT_DEVICE) for each in (Seat.DEVICE, Seat.NAME)]
 
 
-@pytest.mark.parametrize(("command", "where"), DAMAGE.values(), ids=DAMAGE.keys())
+@pytest.mark.parametrize(
+    ("stage", "command", "where"),
+    [pytest.param(seat, *each, id=f"{seat}-{what}") for seat, all_ in DAMAGE for what, each in all_.items()],
+    indirect=["stage"],
+)
 def test_another_hand_in_our_table_is_seen_and_undone(stage: Stage, command: str, where: str) -> None:
     stage.apply(PLAIN)
-    nft(stage, command)
+    gates = f"netdev {shard_of(GATE).table}"
+    nft(stage, command.format(table=stage.table_of(PLAIN.port), gates=gates))
     assert where in {each.where for each in stage.differences(PLAIN)}
     heal(stage, PLAIN)
     assert stage.differences(PLAIN) == []
+    assert stage.say([DNS, HTTP]) == [True, False]
+
+
+@pytest.mark.parametrize("stage", [Seat.DEVICE, Seat.NAME], indirect=True)
+def test_what_has_not_passed_its_card_s_own_rules_is_dropped_at_the_bridge(stage: Stage) -> None:
+    stage.apply(PLAIN)
+    nft(stage, f"flush table {stage.table_of(PLAIN.port)}")
+    assert not stage.send_without_last(Direction.OUT, DNS)
+    assert fence(stage) == 1
+    stage.apply(PLAIN)
     assert stage.say([DNS, HTTP]) == [True, False]
 
 
@@ -173,10 +158,10 @@ def test_other_tables_stay_and_are_reported(stage: Stage) -> None:
     assert "yamori" not in stage.host.sh("nft list tables")
 
 
-def _churn(filters: list[Filter], begun: Any) -> None:
+def _churn(filters: list[Filter], seat: Seat, begun: Any) -> None:
     """In a process of its own, in the host's namespace: change one port's Filter as fast as it goes."""
     with Nft() as asked:
-        engine = Engine(asked, Way.PLAIN)
+        engine = Engine(asked, Way.PLAIN, seat=seat)
         for turn in range(100_000):
             engine.apply([Attachment(interface=TAP, filter=filters[turn % len(filters)])])
             if turn == 2:
@@ -192,7 +177,7 @@ def test_a_kill_at_any_moment_leaves_one_rule_set_whole(stage: Stage) -> None:
 
         def begin() -> tuple[Any, Any]:
             begun = context.Event()
-            child = context.Process(target=_churn, args=([PLAIN, other], begun), daemon=True)
+            child = context.Process(target=_churn, args=([PLAIN, other], stage.seat, begun), daemon=True)
             child.start()
             return child, begun
 
@@ -233,34 +218,6 @@ def test_a_refused_part_leaves_everything_as_it_was(stage: Stage) -> None:
     assert stage.host.sh("nft list ruleset") == before
 
 
-def test_a_filter_may_be_there_before_its_interface(stage: Stage) -> None:
-    early = replace(PLAIN, port="vm9/0")
-    stage.with_engine(Way.PLAIN, lambda engine: engine.apply([Attachment(interface="late0", filter=early)]))
-    assert stage.differences(early, "late0") == []
-    stage.host.ip(f"link set {TAP} down")
-    stage.host.ip(f"link set {TAP} name late0")
-    stage.host.ip("link set late0 up")
-    assert stage.say([DNS, HTTP]) == [True, False], "from its first frame on"
-    assert Difference(fault=Fault.MISSING, where=stem(early.port)) in stage.differences(early, "late0")
-    stage.with_engine(Way.PLAIN, lambda engine: engine.apply([Attachment(interface="late0", filter=early)]))
-    assert stage.differences(early, "late0") == []
-
-
-def test_a_name_that_another_vm_takes_over_leads_to_its_own_filter(stage: Stage) -> None:
-    stage.apply(PLAIN)
-    nothing = replace(PLAIN, port="vm2/0", rules=())
-    stage.apply(nothing)
-    assert stage.say([DNS]) == [False]
-    stage.with_engine(Way.PLAIN, lambda engine: engine.remove(PLAIN.port, TAP))
-    assert stage.differences(nothing) == []
-    stage.with_engine(Way.PLAIN, lambda engine: engine.remove(nothing.port, TAP))
-    assert stage.say([DNS, HTTP]) == [True, True]
-    stage.with_engine(Way.PLAIN, lambda engine: engine.sweep())
-    left = stage.host.sh("nft list ruleset")
-    assert "tap0" not in left
-    assert "set s4-" not in left, "sets that nobody uses are swept"
-
-
 def test_counts_go_on_when_a_filter_changes(stage: Stage) -> None:
     stage.apply(PLAIN)
     stage.say([DNS] * 5)
@@ -293,11 +250,6 @@ def test_rates_hold_back_what_is_too_much(stage: Stage) -> None:
     assert came.count(False) >= 1
     counted = stage.counts(PLAIN.port)
     assert counted[Direction.IN, "port:rate-peer"] == came.count(False)
-
-
-def syn(peer: Any) -> Packet:
-    ip = Ip(source=ip_address(peer), target=OWN4, protocol=TCP, source_port=5000, target_port=100, flags=2)
-    return Packet(direction=Direction.IN, source_mac=PEER, target_mac=GUEST_MAC, kind=IPV4, body=ip)
 
 
 def test_the_fallback_closes_or_opens_and_keeps_identity(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from tests.agent.filter.frames import checksum
 from tests.agent.filter.generated import LINK, OWN4, OWN6
 from tests.agent.filter.stage import ELSEWHERE, EVERYBODY, GROUP, GUEST, GUEST_MAC, PEER, TAP, UPLINK, Stage
 from tests.agent.functions.space import why_not
+from yamori.agent.filter.seat import Seat
 from yamori.agent.filter.way import Way
 from yamori.model.filter import Filter, Service
 from yamori.model.filter_rule import ICMPV6, TCP, UDP, Direction, Rule
@@ -31,12 +32,12 @@ OPEN = Filter(
 """A port whose rules allow everything: what is dropped, identity drops."""
 
 
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
+@pytest.fixture(scope="module", params=Seat)
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
-    made = Stage(shown_to_ip=False)
+    made = Stage(shown_to_ip=False, seat=request.param)
     made.apply(OPEN)
     yield made
     made.close()

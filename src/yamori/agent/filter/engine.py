@@ -4,277 +4,180 @@ Everything is asked of the kernel; nothing is remembered here. One engine at a t
 """
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable
 
 from yamori.agent.filter import messages, wire
-from yamori.agent.filter.line import Line
-from yamori.agent.filter.messages import Hook, ToldRule
-from yamori.agent.filter.port import Attachment, check_interface, is_here
-from yamori.agent.filter.program import PEERS_COUNTED, Program, chain_of, chains_of, compiled, stem
-from yamori.agent.filter.skeleton import EARLY, INGRESS, MAPS, OURS, TABLE, entries, own, skeleton
-from yamori.agent.filter.way import Way, proof
+from yamori.agent.filter.change import Change
+from yamori.agent.filter.layout import FAMILIES, Layout, Place, is_ours, shard_of
+from yamori.agent.filter.port import Attachment, check_interface
+from yamori.agent.filter.program import Program, stem
+from yamori.agent.filter.seat import Seat
+from yamori.agent.filter.seated import Seated, seated, translated
+from yamori.agent.filter.skeleton import entries, own, skeleton
+from yamori.agent.filter.told import Count, Counts, counted, names_in, places_of, rules_in
+from yamori.agent.filter.way import Way
 from yamori.agent.filter.wire import MOST_BATCH, Batch, Nft, NftRefused
-from yamori.model.errors import Unsupported
-from yamori.model.filter import Filter, Replies
-from yamori.model.filter_rule import Direction
+from yamori.model.filter import Filter
 
-_NEW = wire.CREATE
-_RULE = wire.CREATE | wire.APPEND
-_FIRST_SET = 10
-"""Numbers by which the sets of one batch are told apart; those below are the skeleton's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
-    """What one rule of a Filter has counted since its port was first filtered here."""
-
-    packets: int = 0
-    octets: int = 0
-
-
-Counts = Mapping[tuple[Direction, str], Count]
-"""By the way that the packets went, and the id of what decided."""
+__all__ = ["Count", "Counts", "Engine"]
 
 
 class Engine:
-    """The packet filter of one network namespace. Blocking, for one thread; ``fenced`` as in ``skeleton``."""
+    """The packet filter of one network namespace. Blocking, for one thread; ``fenced`` as in ``Layout``."""
 
-    def __init__(self, nft: Nft, way: Way, fenced: tuple[str, ...] = (), *, owned: bool = False) -> None:
+    def __init__(
+        self,
+        nft: Nft,
+        way: Way,
+        fenced: tuple[str, ...] = (),
+        *,
+        seat: Seat = Seat.BRIDGE,
+        owned: bool = False,
+    ) -> None:
         """``owned``: keep others' hands off our tables for as long as ``nft`` is open (``Means.owned``)."""
         self._nft = nft
-        self._way = way
-        self._fenced = fenced
+        self.layout = Layout(way=way, seat=seat, fenced=fenced)
         self._owned = owned
 
     @property
     def way(self) -> Way:
         """How replies are known."""
-        return self._way
+        return self.layout.way
 
     def establish(self) -> None:
         """Make our table and the chains by which packets enter it, or put them right. Ports stay as they are.
 
-        With ``owned``, also take up the table that an earlier life has left.
+        With ``owned``, also take up the tables that an earlier life has left.
         """
         batch = Batch()
-        skeleton(batch, self._way, self._fenced, owned=self._owned)
+        skeleton(batch, self.layout, owned=self._owned)
+        own(batch, self._tables(), owned=self._owned)
         self._nft.commit(batch)
 
     def compile(self, wanted: Filter) -> Program:
         """Translate a Filter for this host. Raises Unsupported when it demands what the host lacks."""
-        if wanted.replies is Replies.PROVEN and self._way is Way.PLAIN:
-            why = "replies must be proven, and this kernel tracks no connections on a bridge"
-            raise Unsupported("filter.stateful", why, subject=wanted.port)
-        return compiled(wanted, proof(self._way))
+        return translated(self.layout, wanted)
 
     def apply(self, attachments: Iterable[Attachment]) -> None:
-        """Make Filters hold, each port's all at once; what was counted goes on. Raises Unsupported, NftRefused.
+        """Make Filters hold, each port's all at once; what was counted goes on.
 
-        Every Filter is translated before anything is changed.
+        Every Filter is translated before anything is changed. Raises Unsupported, Invalid, NftRefused.
         """
-        programs = [(each.interface, self.compile(each.filter)) for each in attachments]
-        known: set[str] = set()
-        batch = self._begun()
-        for interface, program in programs:
-            check_interface(interface)
-            self._port(batch, interface, program, known)
-            if batch.size > MOST_BATCH:
-                self._nft.commit(batch)
-                batch = Batch()
-        self._nft.commit(batch)
+        wanted = [seated(self.layout, each) for each in attachments]
+        change = self._change(wanted)
+        self._begin(change.batch)
+        for each in wanted:
+            change.port(each)
+            if change.batch.size > MOST_BATCH:
+                self._nft.commit(change.batch)
+                change = self._change(wanted)
+        self._nft.commit(change.batch)
 
     def rebuild(self, attachments: Iterable[Attachment]) -> None:
-        """Put a whole table in the place of ours at once: after a change of way, or damage. Counts begin anew.
+        """Put whole tables in the place of ours: after a change of way or seat, or damage. Counts begin anew.
 
-        Whoever filters before also filters after; there is no moment without. Raises Unsupported, NftRefused.
+        Whoever filters before also filters after; there is no moment without. One table after the other is
+        replaced at once, the bridge's last. Raises Unsupported, Invalid, NftRefused.
         """
-        programs = [(each.interface, self.compile(each.filter)) for each in attachments]
-        batch = Batch()
-        for family in OURS:
-            batch.add(wire.NEW_TABLE, family, messages.table(TABLE), _NEW)
-            batch.add(wire.DEL_TABLE, family, messages.table(TABLE))
-        skeleton(batch, self._way, self._fenced, owned=self._owned)
-        known: set[str] = set()
-        for interface, program in programs:
-            check_interface(interface)
-            self._port(batch, interface, program, known, fresh=True)
-        self._nft.commit(batch)
+        wanted = sorted((seated(self.layout, each) for each in attachments), key=lambda each: shard_of(each.stem))
+        there = self._tables()
+        if self.layout.seat is not Seat.BRIDGE:
+            for place, ports in itertools.groupby(wanted, key=lambda each: shard_of(each.stem)):
+                change = self._change((), fresh=True)
+                self._drop(change.batch, there & {place})
+                for each in ports:
+                    if place in each.parts:
+                        change.part(each.parts[place], {})
+                self._nft.commit(change.batch)
+        kept = {shard_of(each.stem) for each in wanted} if self.layout.seat is not Seat.BRIDGE else set()
+        change = self._change((), fresh=True)
+        self._drop(change.batch, there - kept)
+        skeleton(change.batch, self.layout, owned=self._owned)
+        for each in wanted:
+            for place, part in each.parts.items():
+                if place not in kept:
+                    change.part(part, {})
+            change.lead(each)
+        self._nft.commit(change.batch)
 
     def withdraw(self) -> None:
         """Take all that is ours away; what others made stays."""
         batch = Batch()
-        for family in OURS:
-            batch.add(wire.NEW_TABLE, family, messages.table(TABLE), _NEW)
-            batch.add(wire.DEL_TABLE, family, messages.table(TABLE))
+        self._drop(batch, self._tables())
         self._nft.commit(batch)
 
     def sweep(self) -> None:
-        """Remove sets of peers that no port uses any more."""
-        for body in self._nft.dump(wire.GET_SET, wire.BRIDGE, messages.table(TABLE)):
+        """Remove sets of peers that no port uses any more, and tables that no port is left in."""
+        chains = [messages.read_chain(body) for body in self._nft.dump(wire.GET_CHAIN, wire.NETDEV)]
+        inhabited = {chain.table for chain in chains}
+        for place in sorted(self._tables()):
+            if place.family == wire.NETDEV and place.table not in inhabited:
+                self._delete_unused(wire.DEL_TABLE, place, messages.table(place.table))
+            elif place.family != wire.INET:
+                self._sweep(place)
+
+    def _sweep(self, place: Place) -> None:
+        for body in self._nft.dump(wire.GET_SET, place.family, messages.table(place.table)):
             name = wire.read_word(wire.fields(body).get(2, b""))
             if messages.is_shared(name):
-                batch = Batch()
-                batch.add(wire.DEL_SET, wire.BRIDGE, messages.set_of(TABLE, name))
-                try:
-                    self._nft.commit(batch)
-                except NftRefused as error:
-                    if error.errno != errno.EBUSY:
-                        raise
+                self._delete_unused(wire.DEL_SET, place, messages.set_of(place.table, name))
+
+    def _delete_unused(self, kind: int, place: Place, body: bytes) -> None:
+        batch = Batch()
+        batch.add(kind, place.family, body)
+        try:
+            self._nft.commit(batch)
+        except NftRefused as error:
+            if error.errno != errno.EBUSY:
+                raise
 
     def preview(self, attachment: Attachment) -> None:
-        """Let the kernel try a Filter without carrying it out. Raises Unsupported, NftRefused."""
-        check_interface(attachment.interface)
-        batch = self._begun()
-        self._port(batch, attachment.interface, self.compile(attachment.filter), set())
-        self._nft.commit(batch, trial=True)
+        """Let the kernel try a Filter without carrying it out. Raises Unsupported, Invalid, NftRefused."""
+        wanted = seated(self.layout, attachment)
+        change = self._change([wanted])
+        self._begin(change.batch)
+        change.port(wanted)
+        self._nft.commit(change.batch, trial=True)
 
     def remove(self, port: str, interface: str) -> None:
-        """Take away what holds at a port; what was not there stays away. Raises NftRefused."""
+        """Take away what holds at a port; what was not there stays away. Raises Invalid, NftRefused."""
         check_interface(interface)
-        batch = Batch()
-        for way in Direction:
-            if self._leads_to(way, interface) == chain_of(port, way):
-                batch.add(wire.DEL_ELEMENT, wire.BRIDGE, messages.entry(TABLE, MAPS[way], interface))
-        there = [name for name in chains_of(port) if self._has_chain(name)]
-        meters = self._meters_of(port, there)
-        gate = messages.chain(TABLE, stem(port))
-        if self._nft.one(wire.GET_CHAIN, wire.NETDEV, gate) is not None:
-            batch.add(wire.DEL_RULE, wire.NETDEV, messages.rules_of(TABLE, stem(port)))
-            batch.add(wire.DEL_CHAIN, wire.NETDEV, gate)
-        for name in there:
-            batch.add(wire.DEL_RULE, wire.BRIDGE, messages.rules_of(TABLE, name))
-        for name in there:
-            batch.add(wire.DEL_CHAIN, wire.BRIDGE, messages.chain(TABLE, name))
-        for name in sorted(meters):
-            batch.add(wire.DEL_SET, wire.BRIDGE, messages.set_of(TABLE, name))
-        self._nft.commit(batch)
+        change = self._change(())
+        change.remove(stem(port), interface)
+        self._nft.commit(change.batch)
 
     def counts(self, port: str) -> Counts:
         """Read what the rules of a port have counted. A port that is not filtered has none."""
-        found: dict[tuple[Direction, str], Count] = {}
-        for way in Direction:
-            for told in self._rules_of(port, way):
-                if told.id is not None:
-                    before = found.get((way, told.id), Count())
-                    found[way, told.id] = Count(
-                        packets=before.packets + told.packets, octets=before.octets + told.octets
-                    )
-        return found
+        name = stem(port)
+        return counted(
+            rule
+            for place in places_of(name)
+            for chain in names_in(name, place)
+            for rule in rules_in(self._nft, place, chain)
+        )
 
-    def _begun(self) -> Batch:
-        batch = Batch()
-        if not self._has_chain(next(name for _, name in entries(self._way, self._fenced))):
-            skeleton(batch, self._way, self._fenced, owned=self._owned)
+    def _change(self, wanted: Iterable[Seated], *, fresh: bool = False) -> Change:
+        staying = frozenset(each.stem for each in wanted)
+        return Change(nft=self._nft, layout=self.layout, owned=self._owned, staying=staying, fresh=fresh)
+
+    def _begin(self, batch: Batch) -> None:
+        """Have the tables that are there for all."""
+        place, name = next(iter(entries(self.layout)))
+        if self._nft.one(wire.GET_CHAIN, place.family, messages.chain(place.table, name)) is None:
+            skeleton(batch, self.layout, owned=self._owned)
         elif self._owned:
-            own(batch, self._way, self._fenced)
-        return batch
+            own(batch, {each for each, _ in entries(self.layout)}, owned=True)
 
-    def _port(
-        self, batch: Batch, interface: str, program: Program, known: set[str], *, fresh: bool = False
-    ) -> None:
-        """Add a port's change to a batch; ``fresh``: the batch has begun with an empty table."""
-        names = chains_of(program.port)
-        counted: Counts = {}
-        meters: set[str] = set()
-        if not fresh and self._has_chain(names[0]):
-            counted = self.counts(program.port)
-            meters = self._meters_of(program.port, [n for n in names if self._has_chain(n)])
-        self._sets(batch, program, meters, known, fresh=fresh)
-        for name in names:
-            batch.add(wire.NEW_CHAIN, wire.BRIDGE, messages.chain(TABLE, name), _NEW)
-            batch.add(wire.DEL_RULE, wire.BRIDGE, messages.rules_of(TABLE, name))
-        for name, line, count in going_on(program, counted):
-            body = messages.rule(TABLE, name, line, (count.packets, count.octets))
-            batch.add(wire.NEW_RULE, wire.BRIDGE, body, _RULE)
-        for name in sorted(meters - set(program.meters)):
-            batch.add(wire.DEL_SET, wire.BRIDGE, messages.set_of(TABLE, name))
-        self._lead(batch, program.port, interface, fresh=fresh)
-        self._gate(batch, program, interface, fresh=fresh)
+    def _tables(self) -> set[Place]:
+        """Return those of our tables that are there."""
+        return {
+            Place(family=family, table=name)
+            for family in FAMILIES
+            for body in self._nft.dump(wire.GET_TABLE, family)
+            if is_ours(family, name := wire.read_word(wire.fields(body).get(1, b"")))
+        }
 
-    def _sets(self, batch: Batch, program: Program, meters: set[str], known: set[str], *, fresh: bool) -> None:
-        """Make what sets a program looks into; a set that is there has the content that its name says."""
-        for name, ranges in program.sets.items():
-            if name not in known and (fresh or not self._has_set(name)):
-                body = messages.ranges_set(TABLE, name, ranges, _FIRST_SET + len(known))
-                batch.add(wire.NEW_SET, wire.BRIDGE, body, _NEW)
-                for body in messages.range_elements(TABLE, name, ranges):
-                    batch.add(wire.NEW_ELEMENT, wire.BRIDGE, body, _NEW)
-            known.add(name)
-        for name, length in program.meters.items():
-            known.add(name)
-            if name not in meters:
-                body = messages.meter(TABLE, name, length, PEERS_COUNTED, _FIRST_SET + len(known))
-                batch.add(wire.NEW_SET, wire.BRIDGE, body, _NEW)
-
-    def _lead(self, batch: Batch, port: str, interface: str, *, fresh: bool) -> None:
-        """Let an interface's packets enter a port's chains; another port's that had this name no longer."""
-        for way in Direction:
-            there = None if fresh else self._leads_to(way, interface)
-            wanted = chain_of(port, way)
-            if there == wanted:
-                continue
-            if there is not None:
-                batch.add(wire.DEL_ELEMENT, wire.BRIDGE, messages.entry(TABLE, MAPS[way], interface))
-            body = messages.entry(TABLE, MAPS[way], interface, wanted)
-            batch.add(wire.NEW_ELEMENT, wire.BRIDGE, body, _NEW)
-
-    def _gate(self, batch: Batch, program: Program, interface: str, *, fresh: bool) -> None:
-        """Stop at the interface itself what the bridge must not even learn from, once the interface is there."""
-        name = stem(program.port)
-        there = None if fresh else self._nft.one(wire.GET_CHAIN, wire.NETDEV, messages.chain(TABLE, name))
-        hook = Hook(number=INGRESS, priority=EARLY, device=interface)
-        if there is not None:
-            batch.add(wire.DEL_RULE, wire.NETDEV, messages.rules_of(TABLE, name))
-            if messages.read_chain(there).hook != hook:
-                batch.add(wire.DEL_CHAIN, wire.NETDEV, messages.chain(TABLE, name))
-        if not is_here(interface):
-            return
-        batch.add(wire.NEW_TABLE, wire.NETDEV, messages.table(TABLE, owned=self._owned), _NEW)
-        batch.add(wire.NEW_CHAIN, wire.NETDEV, messages.chain(TABLE, name, hook), _NEW)
-        for line in program.gate:
-            batch.add(wire.NEW_RULE, wire.NETDEV, messages.rule(TABLE, name, line), _RULE)
-
-    def _leads_to(self, way: Direction, interface: str) -> str | None:
-        told = self._nft.one(wire.GET_ELEMENT, wire.BRIDGE, messages.entry(TABLE, MAPS[way], interface))
-        return None if told is None else next((to for _, _, to in messages.read_elements(told)), None)
-
-    def _has_chain(self, name: str) -> bool:
-        return self._nft.one(wire.GET_CHAIN, wire.BRIDGE, messages.chain(TABLE, name)) is not None
-
-    def _has_set(self, name: str) -> bool:
-        return self._nft.one(wire.GET_SET, wire.BRIDGE, messages.set_of(TABLE, name)) is not None
-
-    def _rules_of(self, port: str, way: Direction) -> list[ToldRule]:
-        begins = chain_of(port, way)
-        chains = [(wire.BRIDGE, name) for name in chains_of(port) if name.startswith(begins)]
-        if way is Direction.OUT:
-            chains.append((wire.NETDEV, stem(port)))
-        return [
-            messages.read_rule(body)
-            for family, name in chains
-            for body in self._nft.dump(wire.GET_RULE, family, messages.rules_of(TABLE, name))
-        ]
-
-    def _meters_of(self, port: str, chains: list[str]) -> set[str]:
-        begins = stem(port).encode()
-        found: set[str] = set()
-        for name in chains:
-            for body in self._nft.dump(wire.GET_RULE, wire.BRIDGE, messages.rules_of(TABLE, name)):
-                for step in messages.read_rule(body).steps:
-                    if step.name == "dynset" and step.parts.get(1, b"").startswith(begins):
-                        found.add(wire.read_word(step.parts[1]))
-        return found
-
-
-def _way_of(port: str, chain: str) -> Direction:
-    return Direction.IN if chain.startswith(chain_of(port, Direction.IN)) else Direction.OUT
-
-
-def going_on(program: Program, counted: Counts) -> Iterator[tuple[str, Line, Count]]:
-    """Give the count so far of each id to the first line that bears it, so that sums over an id never fall."""
-    left = dict(counted)
-    for name, lines in program.chains.items():
-        way = _way_of(program.port, name)
-        for line in lines:
-            yield name, line, Count() if line.id is None else left.pop((way, line.id), Count())
+    def _drop(self, batch: Batch, places: set[Place]) -> None:
+        for place in sorted(places):
+            batch.add(wire.DEL_TABLE, place.family, messages.table(place.table))

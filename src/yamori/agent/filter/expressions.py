@@ -39,6 +39,7 @@ class Key(IntEnum):
     """What is known about a packet beside its bytes (enum nft_meta_keys)."""
 
     MARK = 3
+    OUT_INDEX = 5
     IN_NAME = 6
     OUT_NAME = 7
     PROTOCOL = 16

@@ -3,7 +3,7 @@
 import struct
 
 from yamori.agent.filter import expressions as x
-from yamori.agent.filter.expressions import At, Is
+from yamori.agent.filter.expressions import At, Is, Key
 from yamori.agent.filter.line import (
     ANYTHING,
     Choice,
@@ -63,9 +63,15 @@ def first_fragment() -> Test:
     return x.fragment_header(), x.mask(b"\xff\xf8"), x.compare(Is.EQUAL, bytes(2))
 
 
-def whole_head() -> list[Line]:
-    """Go back if a first fragment shows where its message begins; a rule cannot ask for what is not there."""
-    return [back((x.load(At.TRANSPORT, 0, 4),)), *lines(means.HEADLESS, ANYTHING)]
+def heads(wanted: Filter, way: Direction, shared: Shared) -> list[Line]:
+    """Decide ICMPv6 messages that identity decides, and first fragments that do not show where theirs begins.
+
+    A rule cannot ask for what is not there: it goes back if it is there, and the next one drops.
+    """
+    shown = x.load(At.TRANSPORT, 0, 4)
+    other: Test = (x.about(Key.PROTOCOL), x.compare(Is.OTHER, bytes([ICMPV6])), shown)
+    headless = lines(means.HEADLESS, (first_fragment(),))
+    return [back(other), *messages(wanted, way, shared), back((shown,)), *headless]
 
 
 def outside_ip(wanted: Filter, way: Direction, shared: Shared) -> list[Line]:

@@ -12,6 +12,8 @@ from yamori.agent.filter.line import Line
 
 Ranges = tuple[tuple[bytes, bytes], ...]
 INTERVAL, CONSTANT, MAP, TIMEOUT, EVALUATED = 0x4, 0x2, 0x8, 0x10, 0x20
+INGRESS, EGRESS = 0, 1
+"""Hooks at an interface: what comes in at it (from the guest), what leaves by it (to the guest)."""
 _RANGE_END = 1
 _OWNER, _PERSIST = 0x2, 0x4
 """NFT_TABLE_F_OWNER (Linux 5.12), NFT_TABLE_F_PERSIST (6.9)."""
@@ -20,7 +22,7 @@ _HOST_ORDER = b"\x00\x04" + (1).to_bytes(4, sys.byteorder)
 _NAME_LENGTH = 16
 _TYPES = {1: 12, 2: 13, 4: 7, 16: 8}
 """How `nft list` shows a key of so many bytes: protocol, port, IPv4, IPv6."""
-_INTERFACE_TYPE, _VERDICT_TYPE = 41, 0xFFFF_FF00
+_INTERFACE_TYPE, _INDEX_TYPE, _VERDICT_TYPE = 41, 20, 0xFFFF_FF00
 _AT_ONCE = 400
 """Elements in one message: a list is at most 64 KiB long."""
 
@@ -44,6 +46,15 @@ class ToldRule:
     steps: tuple[Expression, ...]
     packets: int
     octets: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldEntry:
+    """An element of a verdict map as the kernel tells it: where it leads to, and our remark."""
+
+    key: bytes
+    to: str
+    remark: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +116,11 @@ def ranges_set(of: str, name: str, ranges: Ranges, identity: int) -> bytes:
     return body + wire.number(5, length) + wire.number(10, identity)
 
 
-def verdict_map(of: str, name: str, identity: int) -> bytes:
-    """Describe a map from interfaces' names to verdicts."""
-    body = set_of(of, name) + wire.number(3, MAP) + wire.number(4, _INTERFACE_TYPE)
-    body += wire.number(5, _NAME_LENGTH) + wire.number(6, _VERDICT_TYPE)
+def verdict_map(of: str, name: str, identity: int, *, by_index: bool = False) -> bytes:
+    """Describe a map from interfaces' names, or numbers, to verdicts."""
+    kind, length = (_INDEX_TYPE, 4) if by_index else (_INTERFACE_TYPE, _NAME_LENGTH)
+    body = set_of(of, name) + wire.number(3, MAP) + wire.number(4, kind)
+    body += wire.number(5, length) + wire.number(6, _VERDICT_TYPE)
     return body + wire.number(10, identity) + wire.attribute(13, _HOST_ORDER)
 
 
@@ -130,19 +142,25 @@ def range_elements(of: str, name: str, ranges: Ranges) -> Iterator[bytes]:
         yield _elements(of, name, found[start : start + _AT_ONCE])
 
 
-def entry(of: str, name: str, interface: str, to: str | None = None) -> bytes:
+def entry(of: str, name: str, key: bytes, to: str | None = None, remark: str = "") -> bytes:
     """Describe, or with no chain only name, an element of a verdict map."""
-    verdict = b""
+    more = b""
     if to is not None:
-        verdict = wire.attribute(
-            2, wire.attribute(2, wire.attribute(1, struct.pack("!i", x.GOTO)) + wire.word(2, to))
-        )
-    return _elements(of, name, [_element(interface_key(interface), verdict)])
+        verdict = wire.attribute(1, struct.pack("!i", x.GOTO)) + wire.word(2, to)
+        more = wire.attribute(2, wire.attribute(2, verdict))
+        if remark:
+            more += wire.attribute(6, bytes([0, len(remark) + 1]) + remark.encode("ascii") + b"\0")
+    return _elements(of, name, [_element(key, more)])
 
 
 def interface_key(interface: str) -> bytes:
     """Return an interface's name as the kernel compares it."""
     return interface.encode("ascii").ljust(_NAME_LENGTH, b"\0")
+
+
+def index_key(index: int) -> bytes:
+    """Return an interface's number as the kernel compares it."""
+    return index.to_bytes(4, sys.byteorder)
 
 
 def _element(key: bytes, more: bytes) -> bytes:
@@ -161,8 +179,7 @@ def read_rule(body: bytes) -> ToldRule:
     for step in steps:
         if step.name == "counter":
             octets, packets = (int.from_bytes(step.parts.get(k, b""), "big") for k in (1, 2))
-    remark = told.get(7, b"")
-    named = remark[2 : 2 + remark[1]].rstrip(b"\0").decode("utf-8", "replace") if remark[:1] == b"\0" else None
+    named = _remark(told.get(7, b""))
     return ToldRule(
         table=wire.read_word(told.get(1, b"")),
         chain=wire.read_word(told.get(2, b"")),
@@ -191,19 +208,37 @@ def read_chain(body: bytes) -> ToldChain:
     )
 
 
-def read_elements(body: bytes) -> Iterator[tuple[bytes, bool, str | None]]:
-    """Decode elements: the key, whether it ends a range, and the chain that it leads to."""
+def _remark(untrusted: bytes) -> str | None:
+    """Decode a comment; anybody may have written it."""
+    if len(untrusted) < 2 or untrusted[0] != 0:
+        return None
+    return untrusted[2 : 2 + untrusted[1]].rstrip(b"\0").decode("utf-8", "replace")
+
+
+def read_entries(body: bytes) -> Iterator[ToldEntry]:
+    """Decode elements of a verdict map."""
+    for _, element in wire.attributes(wire.fields(body).get(3, b"")):
+        told = wire.fields(element)
+        verdict = wire.fields(wire.fields(told.get(2, b"")).get(2, b""))
+        yield ToldEntry(
+            key=wire.fields(told.get(1, b"")).get(1, b""),
+            to=wire.read_word(verdict.get(2, b"")),
+            remark=_remark(told.get(6, b"")) or "",
+        )
+
+
+def read_elements(body: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Decode elements of a set: the key, and whether it ends a range."""
     for _, element in wire.attributes(wire.fields(body).get(3, b"")):
         told = wire.fields(element)
         key = wire.fields(told.get(1, b"")).get(1, b"")
         ends = int.from_bytes(told.get(3, b""), "big") & _RANGE_END
-        verdict = wire.fields(wire.fields(told.get(2, b"")).get(2, b""))
-        yield key, bool(ends), wire.read_word(verdict[2]) if 2 in verdict else None
+        yield key, bool(ends)
 
 
 def read_ranges(bodies: list[bytes]) -> Ranges:
     """Put the elements of a set of ranges together again."""
-    marks = sorted((key, ends) for body in bodies for key, ends, _ in read_elements(body))
+    marks = sorted((key, ends) for body in bodies for key, ends in read_elements(body))
     found: list[tuple[bytes, bytes]] = []
     start: bytes | None = None
     for key, ends in marks:

@@ -12,10 +12,16 @@ _INTERFACE = re.compile(r"[A-Za-z0-9_.:-]{1,15}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A Filter, and the interface whose packets it decides. The interface need not be there yet."""
+    """A Filter, and the interface whose packets it decides. The interface need not be there yet.
+
+    ``detoured``: what comes from the guest goes round by another interface (act_mirred to an ifb, which queues it)
+    and so misses the hooks at its own. Say so before the detour is made, and until after it is gone: what is not
+    said is dropped by the fence.
+    """
 
     interface: str
     filter: Filter
+    detoured: bool = False
 
 
 def check_interface(untrusted_name: str) -> None:
@@ -24,10 +30,9 @@ def check_interface(untrusted_name: str) -> None:
         raise Invalid("an interface's name is up to 15 of letters, digits and _ . : -")
 
 
-def is_here(interface: str) -> bool:
-    """Say whether an interface of this name is in the calling thread's network namespace."""
+def index_of(interface: str) -> int:
+    """Return the number of an interface in the calling thread's network namespace, 0 if there is none."""
     try:
-        socket.if_nametoindex(interface)
+        return socket.if_nametoindex(interface)
     except OSError:
-        return False
-    return True
+        return 0

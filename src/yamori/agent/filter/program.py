@@ -1,7 +1,7 @@
 """From a Filter to what the kernel runs for its port. Pure: the same Filter is always the same program.
 
-Each way has a chain that begins with blocks, rates and what is not IP, and one for each IP version. What a packet
-costs depends on the rules of its own port only: which port that is was looked up in a map before.
+Each way has a chain that begins with blocks, rates and what is not IP, and goes on with IPv4; one for IPv6, one
+for heads of IPv6 messages, one for rates of connections. A packet costs what its own port's rules cost.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,10 @@ from yamori.agent.filter.identity import (
     SOURCE,
     TARGET,
     first_fragment,
+    heads,
     identity,
     local_group,
-    messages,
     outside_ip,
-    whole_head,
 )
 from yamori.agent.filter.line import (
     ANYTHING,
@@ -47,7 +46,9 @@ KINDS: Mapping[int, bytes] = {4: IPV4.to_bytes(2, "big"), 6: IPV6.to_bytes(2, "b
 _FORGET_MS = 60_000
 """How long a peer's rate is remembered after its last connection."""
 PEERS_COUNTED = 65_535
-_ENDINGS = ("", "-first", "-nd", "4", "6", "4-rules", "6-rules")
+_STEM = 21
+_IPV6, _HEAD, _OPENING = "6", "6-head", "-open"
+_ENDINGS = ("", _IPV6, _HEAD, _OPENING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,47 +67,53 @@ class Program:
 
 def stem(port: str) -> str:
     """Return what the names of a port's chains begin with: its id may be anybody's words, a digest is not."""
-    return "p" + sha256(port.encode()).hexdigest()[:20]
+    return "p" + sha256(port.encode()).hexdigest()[: _STEM - 1]
+
+
+def stem_of(chain: str) -> str:
+    """Return the stem in a chain's name; of a foreign chain, what stands there."""
+    return chain[:_STEM]
+
+
+def entrance(stem_: str, way: Direction) -> str:
+    """Return the name of the chain that a port's packets enter."""
+    return f"{stem_}-{way}"
 
 
 def chain_of(port: str, way: Direction) -> str:
     """Return the name of the chain that a packet of this port enters."""
-    return f"{stem(port)}-{way}"
+    return entrance(stem(port), way)
 
 
-def chains_of(port: str) -> tuple[str, ...]:
+def chains_of(stem_: str) -> tuple[str, ...]:
     """Return the names of all chains that a port may have."""
-    return tuple(chain_of(port, way) + ending for way in Direction for ending in _ENDINGS)
+    return tuple(entrance(stem_, way) + ending for way in Direction for ending in _ENDINGS)
 
 
 def compiled(wanted: Filter, proof: Proof | None) -> Program:
-    """Translate a Filter; ``proof`` is how the host proves replies, None if it cannot."""
+    """Translate a Filter; ``proof`` is how the host proves replies, None if it cannot.
+
+    Few chains: at each commit the kernel visits all chains of its network namespace.
+    """
     shared: Shared = {}
     meters: dict[str, int] = {}
     chains: dict[str, tuple[Line, ...]] = {}
     for way in Direction:
-        name = chain_of(wanted.port, way)
-        opening = _openings(wanted, way, name, meters)
+        name = entrance(stem(wanted.port), way)
         first = local_group() if way is Direction.OUT else []
         first += [*_blocks(wanted, way, shared), *_packets(wanted, way), *outside_ip(wanted, way, shared)]
-        for version, kind in KINDS.items():
-            own = identity(wanted, way, version, shared)
-            if version == 6:
-                own.insert(0, lead(protocol(ICMPV6), f"{name}-nd", x.JUMP))
-                own.insert(0, lead(first_fragment(), f"{name}-first", x.JUMP))
-            rest = policy(wanted, way, version, proof, shared)
-            if opening:
-                chains[f"{name}{version}"] = tuple(own)
-                chains[f"{name}{version}-rules"] = tuple(rest)
-            else:
-                chains[f"{name}{version}"] = (*own, *rest)
-            first.append(lead(is_(At.LINK, 12, kind), f"{name}{version}", x.JUMP if opening else x.GOTO))
+        opening = _openings(wanted, way, name, meters)
+        held = [lead(opens(), name + _OPENING, x.JUMP)] if opening else []
+        rest = {
+            version: [*identity(wanted, way, version, shared), *held, *policy(wanted, way, version, proof, shared)]
+            for version in KINDS
+        }
+        head = [lead(test, name + _HEAD, x.JUMP) for test in (first_fragment(), protocol(ICMPV6))]
+        chains[name] = (*first, lead(is_(At.LINK, 12, KINDS[6]), name + _IPV6), *rest[4])
+        chains[name + _IPV6] = (*head, *rest[6])
+        chains[name + _HEAD] = tuple(heads(wanted, way, shared))
         if opening:
-            first += opening
-            first += [lead(is_(At.LINK, 12, kind), f"{name}{v}-rules") for v, kind in KINDS.items()]
-        chains[f"{name}-first"] = tuple(whole_head())
-        chains[f"{name}-nd"] = tuple(messages(wanted, way, shared))
-        chains[name] = tuple(first)
+            chains[name + _OPENING] = tuple(opening)
     return Program(
         port=wanted.port,
         chains=MappingProxyType(chains),
@@ -152,26 +159,30 @@ def _packets(wanted: Filter, way: Direction) -> list[Line]:
     return [] if rate is None else [_over(means.PACKETS, (), x.over(rate.per_second, rate.burst))]
 
 
+def opens() -> Test:
+    """The packet opens a TCP connection."""
+    return (*protocol(TCP), *bits(At.TRANSPORT, 13, bytes([OPENING.mask]), bytes([OPENING.value])))
+
+
 def _openings(wanted: Filter, way: Direction, name: str, meters: dict[str, int]) -> list[Line]:
+    """Hold back what opens too many connections; nothing else comes here."""
     inwards = way is Direction.IN
     rates = wanted.rates
     every, each = (rates.connections_in, rates.peer_in) if inwards else (rates.connections_out, rates.peer_out)
-    opens = (*protocol(TCP), *bits(At.TRANSPORT, 13, bytes([OPENING.mask]), bytes([OPENING.value])))
     found: list[Line] = []
     if every is not None:
-        found.append(_over(means.CONNECTIONS, opens, x.over(every.per_second, every.burst)))
+        found.append(_over(means.CONNECTIONS, (), x.over(every.per_second, every.burst)))
     if each is not None:
-        for version, kind in KINDS.items():
-            found.append(_over_each(each, version, (*is_(At.LINK, 12, kind), *opens), way, name, meters))
+        found += [_over_each(each, version, way, name, meters) for version in KINDS]
     return found
 
 
-def _over_each(rate: Rate, version: int, opens: Test, way: Direction, name: str, meters: dict[str, int]) -> Line:
+def _over_each(rate: Rate, version: int, way: Direction, name: str, meters: dict[str, int]) -> Line:
     at, length = (SOURCE if way is Direction.IN else TARGET)[version], 4 if version == 4 else 16
     meter = f"{name}{version}-{rate.per_second}-{rate.burst}"
     meters[meter] = length
-    load = x.load(At.NETWORK, at, length)
-    return _over(means.PEER, (*opens, load), x.over_each(meter, rate.per_second, rate.burst, _FORGET_MS))
+    peer = (*is_(At.LINK, 12, KINDS[version]), x.load(At.NETWORK, at, length))
+    return _over(means.PEER, peer, x.over_each(meter, rate.per_second, rate.burst, _FORGET_MS))
 
 
 def _over(rule: str, test: Test, limit: x.Expression) -> Line:

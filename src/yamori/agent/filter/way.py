@@ -11,17 +11,16 @@ from yamori.agent.filter import expressions as x
 from yamori.agent.filter import messages, wire
 from yamori.agent.filter.expressions import Expression, Is, Key
 from yamori.agent.filter.line import Line
+from yamori.agent.filter.mark import ANSWERS, RELATES, mark, marked, unmark
 from yamori.agent.filter.messages import Hook
 from yamori.agent.filter.policy import Proof
-from yamori.agent.filter.wire import Batch, Nft, NftRefused
+from yamori.agent.filter.seat import TRIAL, Seat, find_seat, goes
+from yamori.agent.filter.wire import Batch, Nft
 from yamori.model.errors import Unsupported
 
-ANSWERS, RELATES = 0x1000_0000, 0x2000_0000
-"""Bits of a packet's mark by which connection tracking at the IP layer tells the bridge what it knows."""
 _ESTABLISHED, _RELATED = 2, 4
 """Bits of `ct state`."""
 _STATE, _DIRECTION, _REPLY = 0, 1, b"\x01"
-_TRIAL = "yamori-trial"
 _SWITCHES = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
 
 
@@ -41,7 +40,7 @@ class Means:
     """What this kernel has; ``missing`` says why something is not used, by its name."""
 
     way: Way
-    device_hooks: bool
+    seat: Seat
     owned: bool
     """Whether tables can be kept from other hands, `nft flush ruleset` included, and outlive who made them."""
     missing: Mapping[str, str]
@@ -50,16 +49,15 @@ class Means:
 def find_out(nft: Nft) -> Means:
     """Try each way without carrying anything out. Raises Unsupported when there is none at all."""
     missing: dict[str, str] = {}
-    if not _goes(nft, missing, "bridge", _basis()):
+    if not goes(nft, missing, "bridge", _basis()):
         raise Unsupported("filter", f"the kernel cannot filter a bridge: {missing['bridge']}")
-    devices = _goes(nft, missing, "device hooks", _devices())
-    owned = _goes(nft, missing, "owned tables", _owned())
-    if _goes(nft, missing, "bridge tracking", _with_rule(wire.BRIDGE, Hook(number=0, priority=10), _asking())):
-        return Means(way=Way.TRACKED, device_hooks=devices, owned=owned, missing=missing)
-    tracked = _goes(nft, missing, "IP tracking", _with_rule(wire.INET, Hook(number=0, priority=-150), _asking()))
+    owned = goes(nft, missing, "owned tables", _owned())
+    if goes(nft, missing, "bridge tracking", _with_rule(wire.BRIDGE, Hook(number=0, priority=10), _asking())):
+        return Means(way=Way.TRACKED, seat=Seat.BRIDGE, owned=owned, missing=missing)
+    tracked = goes(nft, missing, "IP tracking", _with_rule(wire.INET, Hook(number=0, priority=-150), _asking()))
     if tracked and _shown_to_ip(missing):
-        return Means(way=Way.MARKED, device_hooks=devices, owned=owned, missing=missing)
-    return Means(way=Way.PLAIN, device_hooks=devices, owned=owned, missing=missing)
+        return Means(way=Way.MARKED, seat=Seat.BRIDGE, owned=owned, missing=missing)
+    return Means(way=Way.PLAIN, seat=find_seat(nft, missing), owned=owned, missing=missing)
 
 
 def proof(way: Way) -> Proof | None:
@@ -67,17 +65,16 @@ def proof(way: Way) -> Proof | None:
     if way is Way.PLAIN:
         return None
     if way is Way.MARKED:
-        return Proof(reply=_marked(ANSWERS), related=_marked(RELATES))
+        return Proof(reply=marked(ANSWERS), related=marked(RELATES))
     return Proof(reply=_answering(), related=_in_state(_RELATED))
 
 
 def marking() -> list[Line]:
     """Return the rules by which the IP layer's tracking marks what it knows."""
-    ours = _mark_change(0)
     return [
-        Line(id=None, steps=ours),
-        Line(id=None, steps=(*_answering(), *_mark_change(ANSWERS))),
-        Line(id=None, steps=(*_in_state(_RELATED), *_mark_change(RELATES))),
+        Line(id=None, steps=unmark(ANSWERS | RELATES)),
+        Line(id=None, steps=(*_answering(), *mark(ANSWERS))),
+        Line(id=None, steps=(*_in_state(_RELATED), *mark(RELATES))),
     ]
 
 
@@ -89,40 +86,30 @@ def _in_state(state: int) -> tuple[Expression, ...]:
     return x.tracked(_STATE), x.mask(_native(state)), x.compare(Is.OTHER, bytes(4))
 
 
-def _marked(bit: int) -> tuple[Expression, ...]:
-    return x.about(Key.MARK), x.mask(_native(bit)), x.compare(Is.OTHER, bytes(4))
-
-
-def _mark_change(bit: int) -> tuple[Expression, ...]:
-    """Take our bits off the mark, or put one on."""
-    cleared = ANSWERS | RELATES if bit == 0 else bit
-    return x.about(Key.MARK), x.mask(_native(~cleared & 0xFFFF_FFFF), _native(bit)), x.set_mark()
-
-
 def _native(value: int) -> bytes:
     return value.to_bytes(4, sys.byteorder)
 
 
 def _basis() -> Batch:
     batch = Batch()
-    batch.add(wire.NEW_TABLE, wire.BRIDGE, messages.table(_TRIAL), wire.CREATE)
-    batch.add(wire.NEW_SET, wire.BRIDGE, messages.verdict_map(_TRIAL, "in", 1), wire.CREATE)
-    batch.add(wire.NEW_SET, wire.BRIDGE, messages.meter(_TRIAL, "m", 4, 16, 2), wire.CREATE)
+    batch.add(wire.NEW_TABLE, wire.BRIDGE, messages.table(TRIAL), wire.CREATE)
+    batch.add(wire.NEW_SET, wire.BRIDGE, messages.verdict_map(TRIAL, "in", 1), wire.CREATE)
+    batch.add(wire.NEW_SET, wire.BRIDGE, messages.meter(TRIAL, "m", 4, 16, 2), wire.CREATE)
     for number in (0, 1, 4):
         hook = Hook(number=number, priority=10)
-        batch.add(wire.NEW_CHAIN, wire.BRIDGE, messages.chain(_TRIAL, f"c{number}", hook), wire.CREATE)
+        batch.add(wire.NEW_CHAIN, wire.BRIDGE, messages.chain(TRIAL, f"c{number}", hook), wire.CREATE)
     steps = (x.about(Key.IN_NAME), x.by_map("in"))
     timed = (x.about(Key.TIME), x.to_network_order(8), x.compare(Is.LESS, struct.pack("!Q", 1)))
     held = (x.load(x.At.NETWORK, 12, 4), x.over_each("m", 1, 1, 1000), x.over(1, 1), x.count(), x.end(x.DROP))
     for each in (steps, timed, held):
         line = Line(id=None, steps=each)
-        batch.add(wire.NEW_RULE, wire.BRIDGE, messages.rule(_TRIAL, "c0", line), wire.CREATE | wire.APPEND)
+        batch.add(wire.NEW_RULE, wire.BRIDGE, messages.rule(TRIAL, "c0", line), wire.CREATE | wire.APPEND)
     return batch
 
 
 def _owned() -> Batch:
     batch = Batch()
-    batch.add(wire.NEW_TABLE, wire.BRIDGE, messages.table(_TRIAL, owned=True), wire.CREATE)
+    batch.add(wire.NEW_TABLE, wire.BRIDGE, messages.table(TRIAL, owned=True), wire.CREATE)
     return batch
 
 
@@ -132,28 +119,10 @@ def _asking() -> Line:
 
 def _with_rule(family: int, hook: Hook, line: Line) -> Batch:
     batch = Batch()
-    batch.add(wire.NEW_TABLE, family, messages.table(_TRIAL), wire.CREATE)
-    batch.add(wire.NEW_CHAIN, family, messages.chain(_TRIAL, "c", hook), wire.CREATE)
-    batch.add(wire.NEW_RULE, family, messages.rule(_TRIAL, "c", line), wire.CREATE | wire.APPEND)
+    batch.add(wire.NEW_TABLE, family, messages.table(TRIAL), wire.CREATE)
+    batch.add(wire.NEW_CHAIN, family, messages.chain(TRIAL, "c", hook), wire.CREATE)
+    batch.add(wire.NEW_RULE, family, messages.rule(TRIAL, "c", line), wire.CREATE | wire.APPEND)
     return batch
-
-
-def _devices() -> Batch:
-    """A chain where frames come into an interface (netdev family); the loopback is always there."""
-    batch = Batch()
-    batch.add(wire.NEW_TABLE, wire.NETDEV, messages.table(_TRIAL), wire.CREATE)
-    body = messages.chain(_TRIAL, "c", Hook(number=0, priority=0, device="lo"))
-    batch.add(wire.NEW_CHAIN, wire.NETDEV, body, wire.CREATE)
-    return batch
-
-
-def _goes(nft: Nft, missing: dict[str, str], part: str, batch: Batch) -> bool:
-    try:
-        nft.commit(batch, trial=True)
-    except NftRefused as error:
-        missing[part] = error.message[:200]
-        return False
-    return True
 
 
 def _shown_to_ip(missing: dict[str, str]) -> bool:

@@ -94,22 +94,23 @@ class Batch:
     """Changes that the kernel makes all at once or not at all."""
 
     def __init__(self) -> None:
-        self._messages: list[tuple[int, int, int, bytes]] = []
+        self.changes: list[tuple[int, int, int, bytes]] = []
+        """Kind, family, flags and body of each."""
         self.size = 0
 
     def add(self, kind: int, family: int, body: bytes, flags: int = 0) -> None:
         """Add one change."""
-        self._messages.append((kind, family, flags, body))
+        self.changes.append((kind, family, flags, body))
         self.size += _HEADER.size + _FAMILY.size + len(body)
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self.changes)
 
     def packed(self, *, commit: bool) -> bytes:
         """Encode it. Without the end mark the kernel tries everything, says what is wrong, and puts all back."""
         parts = [_message(_BEGIN, _REQUEST, 0, 0, _NF_TABLES, b"")]
-        last = len(self._messages)
-        for index, (kind, family, flags, body) in enumerate(self._messages, 1):
+        last = len(self.changes)
+        for index, (kind, family, flags, body) in enumerate(self.changes, 1):
             flags |= _REQUEST | (_ACK if index == last else 0)
             parts.append(_message(_NF_TABLES << 8 | kind, flags, index, family, 0, body))
         if commit:
