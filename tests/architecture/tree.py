@@ -64,6 +64,12 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+def bound_in(path: Path) -> set[str]:
+    """Names that a file binds at its top by assignment."""
+    targets = [target for node in parsed(path).body if isinstance(node, ast.Assign) for target in node.targets]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
 def is_protocol(node: ast.ClassDef) -> bool:
     return any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases)
 
