@@ -53,6 +53,10 @@ class Sheet:
         """Return a group that only names these VMs, and bounds them in nothing; None when there is none yet."""
         return self._neutral.get(select.model_dump_json(exclude_unset=True))
 
+    def close(self, name: str, unmatched: Unmatched) -> None:
+        """Say of a group that is there what becomes of that which no rule allows."""
+        self._groups[name] = self._groups[name].model_copy(update={"default": unmatched})
+
     def default(self, **parts: Any) -> None:
         """Say what holds for VMs in no group."""
         self._groups[DEFAULT] = Group(mode=Mode.OBSERVE, **parts)
