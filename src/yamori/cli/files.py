@@ -23,14 +23,14 @@ def write(path: Path, text: str) -> None:
         raise Failed(f"cannot be written: {error.strerror}", subject=str(path)) from error
 
 
-def read(path: Path) -> bytes:
-    """Read a file, or standard input for ``-``. Raises Invalid."""
+def read(path: Path, largest: int = LARGEST) -> bytes:
+    """Read a file, or standard input for ``-``, up to so many bytes. Raises Invalid."""
     import sys
 
     try:
         if str(path) == "-":
-            return sys.stdin.buffer.read(LARGEST)
+            return sys.stdin.buffer.read(largest)
         with path.open("rb") as file:
-            return file.read(LARGEST)
+            return file.read(largest)
     except OSError as error:
         raise Invalid(f"cannot be read: {error.strerror}", subject=str(path), mend="check the path") from error

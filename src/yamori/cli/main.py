@@ -15,6 +15,7 @@ from yamori.cli import (
     demo,
     explain,
     findings,
+    firewall,
     fleet,
     kill_switch,
     lab,
@@ -93,7 +94,7 @@ def options(
 
 for _module in (up, status, fleet, top, findings, runs, explain, watch, throttle, release, migrate, undo, support):
     _module.register(app)
-for _module in (kill_switch, policy, ledger, agent, lab, demo, bench):
+for _module in (kill_switch, policy, firewall, ledger, agent, lab, demo, bench):
     _module.register(app)
 
 

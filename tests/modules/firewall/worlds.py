@@ -61,7 +61,10 @@ def documents(draw: Any, services: tuple[str, ...] = SERVICES, unusual: bool = T
         wanted = draw(st.lists(st.sampled_from(services), min_size=1, max_size=3, unique=True))
         one, other = (owner, words) if draw(st.booleans()) else (words, owner)
         at = draw(st.sampled_from(["both", "both", "from" if one == owner else "to"]))
-        lines.append(f"  - {{id: r {number}, from: {one}, to: {other}, services: {wanted}, at: {at}}}")
+        less = draw(
+            st.sampled_from(["", "", "", ", except: [10.0.0.2, 192.0.2.0/26]", ", except: '2001:db8::/126'"])
+        )
+        lines.append(f"  - {{id: r {number}, from: {one}, to: {other}, services: {wanted}, at: {at}{less}}}")
     return "\n".join(lines).replace("'any', ", "").replace("['any']", "any").replace(", 'any'", "") + "\n"
 
 

@@ -45,7 +45,7 @@ def _whole(groups: Groups) -> Iterator[_Warning]:
 
 def _unused(groups: Groups) -> Iterator[_Warning]:
     rules = groups.firewall.rules
-    peers = {word for rule in rules for word in (*rule.from_, *rule.to)}
+    peers = {word for rule in rules for word in (*rule.from_, *rule.to, *(rule.except_ or ()))}
     services = {word for rule in rules for word in rule.services}
     for name in groups.firewall.networks:
         if name not in peers:
@@ -78,10 +78,10 @@ def _families(groups: Groups) -> Iterator[_Warning]:
 
 def _twice(groups: Groups) -> Iterator[_Warning]:
     """Rules that another one says too. Compared among those between the same, so that many rules cost little."""
-    between: defaultdict[tuple[frozenset[str], frozenset[str]], list[int]] = defaultdict(list)
+    between: defaultdict[tuple[frozenset[str], ...], list[int]] = defaultdict(list)
     rules = groups.firewall.rules
     for number, rule in enumerate(rules):
-        between[frozenset(rule.from_), frozenset(rule.to)].append(number)
+        between[frozenset(rule.from_), frozenset(rule.to), frozenset(rule.except_ or ())].append(number)
     for numbers in between.values():
         seen: dict[tuple[object, At], int] = {}
         for number in numbers:

@@ -152,6 +152,11 @@ class Allow(BaseModel):
     description: str | None = Field(default=None, description="For people.")
     from_: Words = Field(alias="from", description="Who calls.")
     to: Words = Field(description="Who is called.")
+    except_: Words | None = Field(
+        default=None,
+        alias="except",
+        description="Networks and prefixes of the other side that are not meant, though from or to covers them.",
+    )
     services: Words = Field(
         description="Names, or in short: any, tcp/443, udp/53,5353, tcp/8000-8100, icmp/8, ip/47."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from ipaddress import (
     IPv4Address,
@@ -83,6 +84,21 @@ def without(whole: Network, parts: Iterable[Network]) -> tuple[Network, ...]:
                 rest += each.address_exclude(part)
         left = rest
     return collapsed(left)
+
+
+def excepted(many: Iterable[Network], parts: tuple[Network, ...]) -> tuple[Network, ...]:
+    """Return prefixes less some others. Both are taken in order, so that many of them cost little."""
+    if not parts:
+        return tuple(many)
+    starts = {version: [int(p.network_address) for p in parts if p.version == version] for version in (4, 6)}
+    ordered = {version: [p for p in parts if p.version == version] for version in (4, 6)}
+    found: list[Network] = []
+    for each in many:
+        near, all_ = starts[each.version], ordered[each.version]
+        low = bisect_left(near, int(each.network_address))
+        high = bisect_right(near, int(each.broadcast_address))
+        found += without(each, all_[max(low - 1, 0) : high])
+    return collapsed(found)
 
 
 def _listed(value: Any) -> tuple[Network, ...]:

@@ -21,11 +21,13 @@ from yamori.model.ids import VMId
 from yamori.modules.firewall.fleet import Fleet
 from yamori.modules.firewall.groups import Allow
 from yamori.modules.firewall.naming import rule_id
-from yamori.modules.firewall.networks import collapsed
+from yamori.modules.firewall.networks import EVERYTHING4, EVERYTHING6, collapsed, excepted
 from yamori.modules.firewall.reading import Groups
 from yamori.modules.firewall.service import ANY, Match, merged
 
 _FAMILY = {ICMP: 4, ICMPV6: 6}
+_Words = tuple[tuple[str, ...], tuple[str, ...]]
+"""Who is meant, and who of them is not."""
 _Shape = tuple[int | None, tuple[Span, ...], tuple[Span, ...], tuple[int, ...]]
 
 
@@ -38,15 +40,20 @@ class Parts:
         self._of_vm: defaultdict[VMId, list[Network]] = defaultdict(list)
         for card in fleet.cards:
             self._of_vm[card.vm] += card.addresses
-        self._peers: dict[tuple[str, ...], tuple[Network, ...] | None] = {}
+        self._peers: dict[_Words, tuple[Network, ...] | None] = {}
         self._shapes: dict[tuple[str, ...], tuple[_Shape, ...]] = {}
-        self._chunks: dict[tuple[tuple[str, ...], int | None], tuple[tuple[Network, ...], ...]] = {}
+        self._chunks: dict[tuple[_Words, int | None], tuple[tuple[Network, ...], ...]] = {}
 
-    def peers(self, words: tuple[str, ...]) -> tuple[Network, ...] | None:
-        """Return the fewest prefixes that the words stand for; None for everybody."""
-        if words not in self._peers:
-            self._peers[words] = None if ANY in words else collapsed(self._gathered(words))
-        return self._peers[words]
+    def peers(self, words: tuple[str, ...], less: tuple[str, ...] = ()) -> tuple[Network, ...] | None:
+        """Return the fewest prefixes that the words stand for, without those in ``less``; None for everybody."""
+        if (words, less) not in self._peers:
+            out = collapsed(self._gathered(less))
+            if ANY in words:
+                found = None if not out else excepted((EVERYTHING4, EVERYTHING6), out)
+            else:
+                found = excepted(collapsed(self._gathered(words)), out)
+            self._peers[words, less] = found
+        return self._peers[words, less]
 
     def _gathered(self, words: tuple[str, ...]) -> Iterable[Network]:
         for word in words:
@@ -59,7 +66,7 @@ class Parts:
 
     def made(self, rule: Allow, way: Direction) -> tuple[Rule, ...]:
         """Return the parts of a rule at a card: none where the other side has no address."""
-        words = rule.from_ if way is Direction.IN else rule.to
+        words = (rule.from_ if way is Direction.IN else rule.to, rule.except_ or ())
         found: list[Rule] = []
         for protocol, ports, client_ports, types in self._shaped(rule.services):
             for peers in self._chunked(words, protocol):
@@ -76,11 +83,11 @@ class Parts:
                 )
         return tuple(found)
 
-    def _chunked(self, words: tuple[str, ...], protocol: int | None) -> tuple[tuple[Network, ...], ...]:
+    def _chunked(self, words: _Words, protocol: int | None) -> tuple[tuple[Network, ...], ...]:
         """Return who is meant in portions that a Rule takes, once for everybody; none where nobody is meant."""
         family = _FAMILY.get(-1 if protocol is None else protocol)
         if (words, family) not in self._chunks:
-            peers = self.peers(words)
+            peers = self.peers(*words)
             if peers is None:
                 self._chunks[words, family] = ((),)
             else:

@@ -138,15 +138,21 @@ def _rules(groups: Groups) -> Iterator[_Error]:
         if rule.id in seen:
             yield (*at, "id"), f"rule {seen[rule.id] + 1} has the id {rule.id!r} already", "rename one of them"
         seen[rule.id] = number
-        for key, words in (("from", rule.from_), ("to", rule.to), ("services", rule.services)):
-            kind = "services" if key == "services" else "peers"
+        worded = (
+            ("from", rule.from_),
+            ("to", rule.to),
+            ("services", rule.services),
+            ("except", rule.except_ or ()),
+        )
+        for key, words in worded:
+            kind = key if key in ("services", "except") else "peers"
             for index, word in enumerate(words):
                 if (kind, word) not in cache:
                     cache[kind, word] = _wrong(groups, kind, word)
                 wrong = cache[kind, word]
                 if wrong is not None:
                     yield (*at, key, index), wrong, _meant(groups, kind, word)
-            if ANY in words and len(words) > 1:
+            if ANY in words and len(words) > 1 and key != "except":
                 yield (*at, key), "any is everything: the other words add nothing", "keep any alone, or remove it"
         yield from _sides(groups, rule, at)
 
@@ -171,6 +177,8 @@ def _wrong(groups: Groups, kind: str, word: str) -> str | None:
         except ValueError as error:
             return str(error)
         return f"no service is called {tidy(word, 60)!r}"
+    if kind == "except" and (word == ANY or word in groups.firewall.groups):
+        return "only networks and prefixes can be excepted"
     if word == ANY or word in groups.firewall.groups or word in groups.firewall.networks:
         return None
     try:

@@ -80,6 +80,8 @@ def _rule(rule: Allow) -> dict[str, Any]:
     if rule.description is not None:
         plain["description"] = rule.description
     plain |= {"from": list(rule.from_), "to": list(rule.to), "services": list(rule.services)}
+    if rule.except_ is not None:
+        plain["except"] = list(rule.except_)
     if rule.at is not At.BOTH:
         plain["at"] = rule.at.value
     return plain

@@ -35,13 +35,14 @@ ANYBODY = Party()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One rule, one way: ``owner`` is whose card, ``peer`` the other side."""
+    """One rule, one way: ``owner`` is whose card, ``peer`` the other side, of whom ``less`` are not meant."""
 
     title: str
     allow: bool
     peer: Party = ANYBODY
     owner: Party = ANYBODY
     matches: tuple[Match, ...] = (Match(),)
+    less: tuple[Network, ...] = ()
 
     @property
     def everything(self) -> bool:
@@ -76,7 +77,21 @@ def allowances(sheet: Sheet, steps: Iterable[Step], *, otherwise: bool, title: s
         else:
             why = f"{_before(Step(title='', allow=True), denials)} denies some of it: it is closed instead"
             sheet.lose(f"{title}: what no rule names passes", why)
-    return found, otherwise
+    return joined(found), otherwise
+
+
+def joined(steps: Iterable[Step]) -> list[Step]:
+    """Join allowances that differ in the other side's prefixes only: a card takes few rules of many prefixes."""
+    found: dict[object, Step] = {}
+    for step in steps:
+        key: object = id(step)
+        if step.peer.networks is not None and step.peer.groups is None:
+            key = (step.owner, step.matches, step.less)
+        known = found.get(key)
+        if known is not None:
+            step = replace(known, peer=Party(networks=(*(known.peer.networks or ()), *(step.peer.networks or ()))))
+        found[key] = step
+    return list(found.values())
 
 
 def _before(step: Step, denials: list[Step]) -> str:
@@ -91,13 +106,11 @@ def _less(step: Step, denials: list[Step]) -> Step | None:
         if not _meet(denial, step):
             continue
         whole = denial.owner.anybody and any(match == Match() for match in denial.matches)
-        if (
-            not whole
-            or denial.peer.networks is None
-            or denial.peer.groups is not None
-            or step.peer.groups is not None
-        ):
+        if not whole or denial.peer.networks is None or denial.peer.groups is not None:
             return None
+        if step.peer.groups is not None:
+            step = replace(step, less=(*step.less, *denial.peer.networks))
+            continue
         before = step.peer.networks if step.peer.networks is not None else (EVERYTHING4, EVERYTHING6)
         left = tuple(part for each in before for part in without(each, denial.peer.networks))
         step = replace(step, peer=Party(networks=left))

@@ -73,7 +73,14 @@ class Sheet:
         return [self._by_content[content]]
 
     def allow(
-        self, untrusted_id: str, *, calling: list[str], called: list[str], matches: Iterable[Match], at: At
+        self,
+        untrusted_id: str,
+        *,
+        calling: list[str],
+        called: list[str],
+        matches: Iterable[Match],
+        at: At,
+        less: tuple[Network, ...] = (),
     ) -> None:
         """Add a rule; nothing where one of its sides or its services came out empty."""
         services = list(dict.fromkeys(self._word(match) for match in matches))
@@ -86,6 +93,7 @@ class Sheet:
             "from": (ANY,) if ANY in calling else tuple(dict.fromkeys(calling)),
             "to": (ANY,) if ANY in called else tuple(dict.fromkeys(called)),
             "services": tuple(services),
+            "except": tuple(self.network(f"not meant by {untrusted_id}", less)) or None,
             "at": at,
         }
         self._rules.append(Allow.model_validate(rule))

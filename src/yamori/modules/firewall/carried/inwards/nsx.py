@@ -228,9 +228,9 @@ class _Wall:
             peers += self._sheet.network(f"peers of {step.title}", step.peer.networks)
         title = f"{step.title} {way}"
         if way is Direction.IN:
-            self._sheet.allow(title, calling=peers, called=owner, matches=step.matches, at=At.TO)
+            self._sheet.allow(title, calling=peers, called=owner, matches=step.matches, at=At.TO, less=step.less)
         else:
-            self._sheet.allow(title, calling=owner, called=peers, matches=step.matches, at=At.FROM)
+            self._sheet.allow(title, calling=owner, called=peers, matches=step.matches, at=At.FROM, less=step.less)
 
 
 def _trailing(steps: list[Step]) -> tuple[list[Step], set[str]]:

@@ -15,7 +15,7 @@ from yamori.model.filter_rule import ICMP, ICMPV6, TCP, UDP, Network, Span
 from yamori.modules.firewall.carried.lost import Carried
 from yamori.modules.firewall.carried.plainjson import listed, mapping, number, read_json, text
 from yamori.modules.firewall.carried.sheet import Sheet
-from yamori.modules.firewall.groups import At
+from yamori.modules.firewall.groups import MOST_WORDS, At
 from yamori.modules.firewall.networks import EVERYTHING4, EVERYTHING6
 from yamori.modules.firewall.service import PROTOCOLS, Match
 from yamori.policy.selectors import Selector
@@ -36,6 +36,7 @@ _NUMBERS = {
     "rsvp": 46,
     "udplite": 136,
 }
+_Joint = dict[tuple[str, bool, Match], list[tuple[str, list[str]]]]
 _PAIR = re.compile(r"(\w+)='([^']*)'")
 _KEYS = {
     "security_group": "security_group_id",
@@ -65,15 +66,17 @@ def read(untrusted_text: str | bytes, source: str) -> Carried:
         for each in map(mapping, listed(mapping(found).get("address_groups")))
         for key in ("id", "name")
     }
+    joint: _Joint = {}
     for group in groups:
         owner = names[text(group.get("id")) or text(group.get("name"))]
         for index, rule in enumerate(_rules_of(sheet, group)):
-            _rule(sheet, names, lists, owner, rule, index)
+            _rule(sheet, names, lists, joint, owner, rule, index)
     for index, rule in enumerate(loose):
         key = text(rule.get("security_group_id"))
         if key not in names:
             _group(sheet, names, {"id": key, "name": key})
-        _rule(sheet, names, lists, names[key], rule, index)
+        _rule(sheet, names, lists, joint, names[key], rule, index)
+    _allow(sheet, joint)
     return sheet.carried()
 
 
@@ -119,7 +122,13 @@ def _rules_of(sheet: Sheet, group: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _rule(
-    sheet: Sheet, names: dict[str, str], lists: dict[str, list[str]], owner: str, rule: dict[str, Any], index: int
+    sheet: Sheet,
+    names: dict[str, str],
+    lists: dict[str, list[str]],
+    joint: _Joint,
+    owner: str,
+    rule: dict[str, Any],
+    index: int,
 ) -> None:
     title = f"{owner} {text(rule.get('id'), 40) or index + 1}"
     try:
@@ -130,10 +139,19 @@ def _rule(
     except _Left as why:
         sheet.lose(f"rule {title}", str(why))
         return
-    if inwards:
-        sheet.allow(title, calling=peers, called=[owner], matches=[match], at=At.TO)
-    else:
-        sheet.allow(title, calling=[owner], called=peers, matches=[match], at=At.FROM)
+    joint.setdefault((owner, inwards, match), []).append((title, peers))
+
+
+def _allow(sheet: Sheet, joint: _Joint) -> None:
+    """Add rules that differ in the other side only as one: a card takes few rules of many prefixes."""
+    for (owner, inwards, match), many in joint.items():
+        title, peers = many[0][0], list(dict.fromkeys(word for _, words in many for word in words))
+        for low in range(0, len(peers), MOST_WORDS):
+            part = peers[low : low + MOST_WORDS]
+            if inwards:
+                sheet.allow(title, calling=part, called=[owner], matches=[match], at=At.TO)
+            else:
+                sheet.allow(title, calling=[owner], called=part, matches=[match], at=At.FROM)
 
 
 def _is_inwards(rule: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from yamori.model.filter_rule import TCP, UDP, Direction
 from yamori.modules.firewall.carried.lost import Given, Lost
-from yamori.modules.firewall.carried.outwards.sides import Side, sides
+from yamori.modules.firewall.carried.outwards.sides import Side, peers_of, sides
 from yamori.modules.firewall.carried.outwards.unsaid import unsaid
 from yamori.modules.firewall.groups import DEFAULT, Group, Unmatched
 from yamori.modules.firewall.naming import slug
@@ -109,16 +109,17 @@ def _rule(groups: Groups, side: Side) -> tuple[dict[str, Any] | None, list[Lost]
         else:
             ports += found
     peers: list[dict[str, Any]] = []
-    for word in side.peers:
-        listed = groups.addresses(word)
-        if word == DEFAULT:
+    anybody = False
+    for peer in peers_of(groups, side, missing):
+        if not isinstance(peer, str):
+            peers.append({"ipBlock": {"cidr": str(peer)}})
+        elif peer == DEFAULT:
             missing.append(Lost(what=f"{title}: group {DEFAULT}", why="VMs in no group cannot be selected"))
-        elif listed is not None:
-            peers += [{"ipBlock": {"cidr": str(each)}} for each in listed]
-        elif word != ANY:
-            peers.append({"podSelector": _pods(groups, word)})
+        elif peer == ANY:
+            anybody = True
+        else:
+            peers.append({"podSelector": _pods(groups, peer)})
     anything = Match() in side.matches
-    anybody = ANY in side.peers
     if not (ports or anything) or not (peers or anybody):
         return None, missing
     rule: dict[str, Any] = {} if anything else {"ports": ports}

@@ -13,7 +13,7 @@ from typing import Any
 from yamori.model.filter import Replies
 from yamori.model.filter_rule import ICMP, ICMPV6, TCP, UDP, Direction
 from yamori.modules.firewall.carried.lost import Given, Lost
-from yamori.modules.firewall.carried.outwards.sides import Side, sides
+from yamori.modules.firewall.carried.outwards.sides import Side, peers_of, sides
 from yamori.modules.firewall.carried.outwards.unsaid import unsaid
 from yamori.modules.firewall.groups import DEFAULT, Group
 from yamori.modules.firewall.naming import slug
@@ -109,14 +109,13 @@ def _rules(
         )
         return
     peers: list[str] = []
-    for word in side.peers:
-        listed = groups.addresses(word)
-        if word == DEFAULT:
+    for peer in peers_of(groups, side, lost):
+        if not isinstance(peer, str):
+            peers.append(str(peer))
+        elif peer == DEFAULT:
             lost.append(Lost(what=f"rule {title}: group {DEFAULT}", why="VMs in no group cannot be meant there"))
-        elif listed is not None:
-            peers += [str(each) for each in listed]
         else:
-            peers.append("ANY" if word == ANY else _path(word))
+            peers.append("ANY" if peer == ANY else _path(peer))
     if not peers:
         return
     entries = [entry for match in side.matches for entry in _entries(match)]

@@ -80,7 +80,7 @@ def _of_group(name: str) -> str:
 
 
 def _rules(parts: Parts, side: Side, match: Match, lost: list[Lost]) -> Iterator[str]:
-    peers = parts.peers(side.peers)
+    peers = parts.peers(side.peers, side.rule.except_ or ())
     own, other = ("dst", "src") if side.way is Direction.IN else ("src", "dst")
     called, calling = (own, other) if side.way is Direction.IN else (other, own)
     everybody: tuple[Network, ...] = (EVERYTHING4, EVERYTHING6)

@@ -13,7 +13,7 @@ from typing import Any
 from yamori.model.filter import Replies
 from yamori.model.filter_rule import ICMP, ICMPV6, Direction
 from yamori.modules.firewall.carried.lost import Given, Lost
-from yamori.modules.firewall.carried.outwards.sides import Side, sides
+from yamori.modules.firewall.carried.outwards.sides import Side, peers_of, sides
 from yamori.modules.firewall.carried.outwards.unsaid import unsaid
 from yamori.modules.firewall.groups import DEFAULT
 from yamori.modules.firewall.reading import Groups
@@ -34,7 +34,7 @@ def write(groups: Groups) -> Given:
             if match.client_ports:
                 lost.append(Lost(what=f"rule {side.rule.id}", why="ports of the calling side have no word there"))
                 continue
-            rows[side.owner] += _rows(groups, side, match)
+            rows[side.owner] += _rows(groups, side, match, lost)
     security_groups = []
     for name, group in groups.firewall.groups.items():
         if group.replies is Replies.PROVEN:
@@ -62,9 +62,9 @@ def _id(name: str) -> str:
     return str(uuid.uuid5(_SPACE, name))
 
 
-def _rows(groups: Groups, side: Side, match: Match) -> Iterator[dict[str, Any]]:
+def _rows(groups: Groups, side: Side, match: Match, lost: list[Lost]) -> Iterator[dict[str, Any]]:
     family = _FAMILY.get(-1 if match.protocol is None else match.protocol)
-    for version, remote in _remotes(groups, side):
+    for version, remote in _remotes(groups, side, lost):
         if family not in (None, version):
             continue
         for low, high in _ranges(match):
@@ -82,16 +82,14 @@ def _rows(groups: Groups, side: Side, match: Match) -> Iterator[dict[str, Any]]:
             yield {"id": _id(json.dumps(row, sort_keys=True)), **row}
 
 
-def _remotes(groups: Groups, side: Side) -> Iterator[tuple[int, dict[str, str]]]:
-    for word in side.peers:
-        listed = groups.addresses(word)
-        if listed is not None:
-            for each in listed:
-                yield each.version, {"remote_ip_prefix": str(each)}
-        else:
-            remote = {} if word == ANY else {"remote_group_id": _id(word)}
+def _remotes(groups: Groups, side: Side, lost: list[Lost]) -> Iterator[tuple[int, dict[str, str]]]:
+    for peer in peers_of(groups, side, lost):
+        if isinstance(peer, str):
+            remote = {} if peer == ANY else {"remote_group_id": _id(peer)}
             yield 4, remote
             yield 6, remote
+        else:
+            yield peer.version, {"remote_ip_prefix": str(peer)}
 
 
 def _ranges(match: Match) -> list[tuple[int | None, int | None]]:

@@ -78,7 +78,7 @@ def _name(word: str) -> str:
 
 
 def _lines(parts: Parts, side: Side, sets: dict[str, tuple[str, ...]]) -> Iterator[str]:
-    peers = parts.peers(side.peers)
+    peers = parts.peers(side.peers, side.rule.except_ or ())
     option = "-source" if side.way is Direction.IN else "-dest"
     comment = f" # {side.rule.id}"
     for match in side.matches:
@@ -88,7 +88,7 @@ def _lines(parts: Parts, side: Side, sets: dict[str, tuple[str, ...]]) -> Iterat
             fitting = tuple(str(each) for each in peers if wanted in (None, each.version))
             if not fitting:
                 continue
-            name = _name(f"{','.join(side.peers)} {wanted or ''}")
+            name = _name(f"{','.join(side.peers)} less {side.rule.except_} {wanted or ''}")
             sets[name] = fitting
             where = f" {option} +{name}"
         for service in _services(match):
