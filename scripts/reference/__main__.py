@@ -14,6 +14,7 @@ from scripts.reference.pages import capabilities_page, errors_page, metrics_page
 from scripts.reference.quality import quality_page
 from scripts.reference.settings import fleet_page
 from yamori.cli.policy import Format, schema_for
+from yamori.modules.firewall.schema import groups_schema
 from yamori.testing.matrix.page import render
 from yamori.testing.matrix.record import everything
 from yamori.web.reference import texts as interface_texts
@@ -36,6 +37,7 @@ def files() -> dict[str, str]:
     schemas = {
         f"{of.value}.schema.json": json.dumps(schema_for(of), indent=2, ensure_ascii=False) + "\n" for of in Format
     }
+    schemas["firewall.schema.json"] = json.dumps(groups_schema(), indent=2, ensure_ascii=False) + "\n"
     pages = {name: NOTE + write() for name, write in PAGES.items()}
     matrix = {"../support-matrix.md": render(everything(sorted((ROOT / "results").glob("*.json"))))}
     return pages | interface_texts() | schemas | matrix

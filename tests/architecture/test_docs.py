@@ -16,6 +16,7 @@ from yamori.capabilities.session import Acting, Sensing
 from yamori.cli.main import app
 from yamori.control.configuration import configure
 from yamori.model.actions import VERBS
+from yamori.modules.firewall.reading import read_groups
 from yamori.policy.reading import read_policy
 from yamori.web.api.table import ROUTES
 
@@ -60,7 +61,15 @@ def test_every_fleet_in_the_documentation_is_valid(page: Path, text: str) -> Non
     configure(text, shown(page))
 
 
-@pytest.mark.parametrize(("page", "text"), examples("rules"), ids=page_name)
+@pytest.mark.parametrize(("page", "text"), examples("groups"), ids=page_name)
+def test_every_groups_document_in_the_documentation_is_valid(page: Path, text: str) -> None:
+    read_groups(text, shown(page))
+
+
+POLICIES = [each for each in examples("rules") if each not in examples("groups")]
+
+
+@pytest.mark.parametrize(("page", "text"), POLICIES, ids=page_name)
 def test_every_policy_in_the_documentation_is_valid(page: Path, text: str) -> None:
     read_policy(text, shown(page))
 

@@ -17,7 +17,7 @@ MODULE_WORDS = frozenset({"__init__", "settings", "sense", "assess", "respond", 
 DRIVERS = sorted(p.parent for p in (PACKAGE / "drivers").glob("*/__init__.py"))
 FUNCTIONS = sorted(p.parent for p in (PACKAGE / "modules").glob("*/__init__.py"))
 MODULES = [folder for folder in FUNCTIONS if "MODULE" in bound_in(folder / "__init__.py")]
-"""Those that introduce themselves: a function whose judgement alone is written has no card, and is started by none."""
+"""Those that introduce themselves. A function of which only the judgement is written has no card yet."""
 EFFECTFUL = (
     "asyncio",
     "socket",

@@ -72,6 +72,11 @@ def collapsed(many: Iterable[Network]) -> tuple[Network, ...]:
     return (*collapse_addresses(four), *collapse_addresses(six))
 
 
+def plainly(network_: Network) -> str:
+    """Write a prefix; a single address without its length."""
+    return str(network_.network_address if network_.prefixlen == network_.max_prefixlen else network_)
+
+
 def without(whole: Network, parts: Iterable[Network]) -> tuple[Network, ...]:
     """Return a prefix less some others."""
     left: list[Any] = [whole]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from yamori.modules.firewall.groups import Allow, At, Firewall, Group, Unmatched
+from yamori.modules.firewall.networks import plainly
 from yamori.modules.firewall.rates import written as rate_written
 from yamori.modules.firewall.service import Service, protocol_name
 from yamori.modules.firewall.service import written as ports_written
@@ -25,7 +26,7 @@ def _lines(firewall: Firewall) -> Iterator[str]:
     if firewall.description is not None:
         yield f"description: {_flow(firewall.description)}"
     sections: tuple[tuple[str, Mapping[str, Any]], ...] = (
-        ("networks", {name: [str(each) for each in listed] for name, listed in firewall.networks.items()}),
+        ("networks", {name: [plainly(each) for each in listed] for name, listed in firewall.networks.items()}),
         ("services", {n: [_service(each) for each in many] for n, many in firewall.services.items()}),
         ("groups", {name: _group(group) for name, group in firewall.groups.items()}),
     )

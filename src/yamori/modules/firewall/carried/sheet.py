@@ -9,7 +9,7 @@ from typing import Any
 from yamori.model.filter_rule import Network
 from yamori.modules.firewall.carried.lost import Carried, Lost
 from yamori.modules.firewall.groups import DEFAULT, Allow, At, Firewall, Group, Mode, Unmatched
-from yamori.modules.firewall.networks import collapsed, networks
+from yamori.modules.firewall.networks import collapsed, networks, plainly
 from yamori.modules.firewall.reading import settled
 from yamori.modules.firewall.service import ANY, Match, Service, in_short
 from yamori.policy.nodes import tidy
@@ -65,7 +65,7 @@ class Sheet:
         """Return words for these prefixes: themselves where they are few, else a list's name. Empty for none."""
         content = collapsed(prefixes)
         if len(content) <= _INLINE:
-            return [str(each) for each in content]
+            return [plainly(each) for each in content]
         if content not in self._by_content:
             name = _unique(untrusted_name, self._names)
             self._by_content[content] = name
