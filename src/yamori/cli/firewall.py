@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from yamori.modules.firewall.fleet import Fleet
     from yamori.modules.firewall.trace import Traced
 
-LARGEST = (16 << 20) + 1
+LARGEST = (32 << 20) + 1
+"""One byte more than any file here may have."""
 FILE = Annotated[Path, typer.Argument(metavar="FILE", help="The groups; - reads standard input.")]
 FLEET = Annotated[
     Path | None,
@@ -68,7 +69,7 @@ def check(
     from yamori.modules.firewall.compile import compile_groups
     from yamori.modules.firewall.reading import read_groups
 
-    groups = read_groups(read(file), named(file))
+    groups = read_groups(read(file, LARGEST), named(file))
     there = _fleet(fleet)
     compiled = None if there is None else compile_groups(groups, there)
     told = warnings(groups, there, compiled)
@@ -114,7 +115,7 @@ def trace(
 
     there = _fleet(fleet)
     assert there is not None, "typer asks for it"  # noqa: S101 -- an option without a default
-    compiled = compile_groups(read_groups(read(file), named(file)), there)
+    compiled = compile_groups(read_groups(read(file, LARGEST), named(file)), there)
     protocol, port, kind = _asked(service)
     way = Direction.IN if inwards else Direction.OUT
     told = ask(compiled, vm, way, _address(peer), protocol, port, type=kind)
@@ -169,7 +170,7 @@ def export_groups(
     from yamori.modules.firewall.carried.outwards import networkpolicy, nsx, nwfilter, openstack, pve
     from yamori.modules.firewall.reading import read_groups
 
-    groups = read_groups(read(file), named(file))
+    groups = read_groups(read(file, LARGEST), named(file))
     if to in (Format.PROXMOX, Format.NWFILTER):
         there = _fleet(fleet)
         if there is None:

@@ -9,11 +9,14 @@ from types import MappingProxyType
 from yamori.model.errors import Invalid
 from yamori.model.filter_rule import Network
 from yamori.modules.firewall.groups import DEFAULT, Allow, At, Firewall
+from yamori.modules.firewall.jsonnodes import MAX_BYTES as LARGEST
+from yamori.modules.firewall.jsonnodes import read_nodes
+from yamori.modules.firewall.largejson import quick_nodes
 from yamori.modules.firewall.networks import networks
 from yamori.modules.firewall.service import ANY, Match, short
 from yamori.modules.firewall.wellknown import WELL_KNOWN
 from yamori.policy.document import Document, Misplaced, Path, nearest, parse
-from yamori.policy.nodes import Mark, tidy
+from yamori.policy.nodes import MAX_BYTES, Mark, tidy
 
 _MOST_ERRORS = 20
 _Error = tuple[Path, str, str | None]
@@ -57,9 +60,37 @@ class Groups:
 
 def read_groups(untrusted_text: str | bytes, source: str) -> Groups:
     """Read a groups document. Raises Invalid: each line has file, line, column, what is wrong, how to mend it."""
-    document = parse(untrusted_text, source)
+    if len(untrusted_text) > MAX_BYTES:
+        return _read_large(untrusted_text, tidy(source))
+    return _from(parse(untrusted_text, source))
+
+
+def _from(document: Document) -> Groups:
     document.refuse_nothing()  # an empty condition would match everything
     return settled(document.validate(Firewall), document.source, document)
+
+
+def _read_large(untrusted_text: str | bytes, source: str) -> Groups:
+    """Read JSON, which may be larger than YAML: quickly, and once more exactly where something is wrong."""
+    opening = untrusted_text[:100].lstrip()
+    if opening[:1] not in ("{", b"{"):
+        what = f"{source}:1:1: YAML of more than {MAX_BYTES} bytes is not read"
+        raise Invalid(
+            f"{what} (write it as JSON, which may have {LARGEST}, or name lists in rules)", subject=source
+        )
+    if len(untrusted_text) <= LARGEST:
+        whole = (
+            untrusted_text.decode("utf-8", "surrogateescape")
+            if isinstance(untrusted_text, bytes)
+            else untrusted_text
+        )
+        quick = quick_nodes(whole)
+        if quick is not None:
+            try:
+                return _from(Document(source=source, root=quick))
+            except Invalid:
+                pass  # the exact reader finds the same, and says where
+    return _from(Document(source=source, root=read_nodes(untrusted_text, source)))
 
 
 def settled(firewall: Firewall, source: str, document: Document | None = None) -> Groups:
