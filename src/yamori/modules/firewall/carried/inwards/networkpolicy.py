@@ -101,6 +101,10 @@ class _Policy:
         except _Left as why:
             self._lose(f"rule {title}", why, "spec", key, number)
             return
+        for part in (peer_key, "ports"):
+            if not isinstance(rule.get(part), list | None):
+                self._lose(f"rule {title}", _Left("this is no list"), "spec", key, number, part)
+                return
         peers, matches = [ANY], [Match()]
         if listed(rule.get(peer_key)):
             peers = [word for each in self._each(rule, title, key, number, peer_key, self._peer) for word in each]
@@ -125,13 +129,15 @@ class _Policy:
     def _peer(self, untrusted_peer: Any) -> list[str]:
         peer = mapping(untrusted_peer)
         self._known(peer, {"podSelector", "namespaceSelector", "ipBlock"})
+        if not peer:
+            raise _Left("it names nobody")
         if "ipBlock" in peer:
             return _block(self._sheet, mapping(peer["ipBlock"]))
         namespace = self._namespace
         parts: list[Selector] = []
         if "namespaceSelector" in peer:
             namespace = None
-            parts.append(_spaces(mapping(peer["namespaceSelector"])))
+            parts.append(_spaces(peer["namespaceSelector"]))
         pods = self._pods(peer.get("podSelector"), namespace, "podSelector")
         select = _joint([*parts, pods])
         name = _words(select) or "all pods"
@@ -140,7 +146,7 @@ class _Policy:
 
     def _pods(self, untrusted_selector: Any, namespace: str | None, key: str) -> Selector:
         inside = [] if namespace is None else [Selector(label={NAMESPACE: (literal(namespace),)})]
-        return _joint([*inside, *_conditions(mapping(untrusted_selector), key)])
+        return _joint([*inside, *_conditions(untrusted_selector, key)])
 
     def _known(self, there: dict[str, Any], keys: set[str]) -> None:
         for key in there:
@@ -151,8 +157,13 @@ class _Policy:
         self._sheet.lose(self._document.line((*self._at, *at, *why.at), what), str(why))
 
 
-def _conditions(selector: dict[str, Any], key: str) -> Iterator[Selector]:
+def _conditions(untrusted_selector: Any, key: str) -> Iterator[Selector]:
     """Return a selector for each condition (LabelSelector, API meta/v1)."""
+    selector = mapping(untrusted_selector)
+    labels, expressions = selector.get("matchLabels"), selector.get("matchExpressions")
+    sound = isinstance(labels, dict | None) and isinstance(expressions, list | None)
+    if not isinstance(untrusted_selector, dict | None) or not sound:
+        raise _Left("this is no selector", key)
     for name in selector:
         if name not in ("matchLabels", "matchExpressions"):
             raise _Left(f"{text(name, 60)!r} is not known here", key, name)
@@ -170,7 +181,7 @@ def _conditions(selector: dict[str, Any], key: str) -> Iterator[Selector]:
         yield chosen if how in ("In", "Exists") else Selector.model_validate({"not": chosen})
 
 
-def _spaces(selector: dict[str, Any]) -> Selector:
+def _spaces(selector: Any) -> Selector:
     """Return which namespaces are meant: their names are known, their labels are not."""
     parts = list(_conditions(selector, "namespaceSelector"))
     for part in parts:

@@ -97,10 +97,8 @@ class _Wall:
 
     def __init__(self, sheet: Sheet, groups: list[dict[str, Any]], services: list[dict[str, Any]]) -> None:
         self._sheet = sheet
-        self._groups = {key: each for each in groups for key in (text(each.get("path"), 400), _key(each)) if key}
-        self._services = {
-            key: each for each in services for key in (text(each.get("path"), 400), _key(each)) if key
-        }
+        self._groups = {text(each.get("path"), 400) or _key(each): each for each in groups}
+        self._services = {text(each.get("path"), 400) or _key(each): each for each in services}
         self._parties: dict[str, Party] = {}
         self._steps: dict[Direction, list[Step]] = {way: [] for way in Direction}
 
@@ -130,8 +128,8 @@ class _Wall:
             for each in listed(rule.get("profiles"))
         ):
             raise Unsaid("what is inside connections (profiles) is not looked at here")
-        calling = self._party(listed(rule.get("source_groups")))
-        called = self._party(listed(rule.get("destination_groups")))
+        calling = self._party(rule.get("source_groups"))
+        called = self._party(rule.get("destination_groups"))
         scope = self._party(listed(rule.get("scope")))
         matches = self._served(rule)
         calling, called = _of_family(text(rule.get("ip_protocol")), calling, called)
@@ -146,7 +144,10 @@ class _Wall:
                 found.append((way, Step(title=title, allow=allow, owner=owned, peer=peer, matches=matches)))
         return found
 
-    def _party(self, words: list[Any]) -> Party:
+    def _party(self, untrusted_words: Any) -> Party:
+        words = listed(untrusted_words)
+        if not isinstance(untrusted_words, list | None):
+            raise Unsaid("a list of groups is something else")
         groups: list[str] = []
         prefixes: list[Network] = []
         for word in (text(each, 400) for each in words):
@@ -192,6 +193,8 @@ class _Wall:
             children = [mapping(each) for each in listed(service.get("children"))]
             entries = entries or [mapping(each.get("ServiceEntry")) for each in children]
             found += [match for each in entries for match in entry_of(mapping(each))]
+        if not found and (rule.get("services") or rule.get("service_entries")):
+            raise Unsaid("its services have no entries in the file")
         return tuple(dict.fromkeys(found)) or (Match(),)
 
     def carry(self) -> None:

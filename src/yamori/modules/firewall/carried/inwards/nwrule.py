@@ -85,7 +85,7 @@ def _of(what: Element, way: Direction, title: str, *, both: bool, denies: bool) 
         protocol=protocol,
         ports=_ports(given, called, protocol, denies=denies),
         client_ports=_ports(given, calling, protocol, denies=denies),
-        types=_types(given, denies=denies),
+        types=_types(given, protocol, denies=denies),
     )
     return Step(title=title, allow=not denies, peer=Party(networks=peers), matches=(match,))
 
@@ -115,7 +115,7 @@ def _below(tag: str, given: dict[str, str], title: str, *, denies: bool) -> Step
 
 
 def _own(given: dict[str, str], side: str, *, denies: bool) -> None:
-    for part in ("ipaddr", "ipfrom", "macaddr"):
+    for part in ("ipaddr", "ipfrom", "ipto", "macaddr"):
         value = given.get(f"{side}{part}")
         if value is not None and value not in ("$IP", "$IPV6", "$MAC"):
             raise Unsaid("it names the VM's own address", denies=denies)
@@ -156,9 +156,11 @@ def _ports(given: dict[str, str], side: str, protocol: int | None, *, denies: bo
     return (Span(low=first, high=last),)
 
 
-def _types(given: dict[str, str], *, denies: bool) -> tuple[int, ...]:
+def _types(given: dict[str, str], protocol: int | None, *, denies: bool) -> tuple[int, ...]:
     if "type" not in given:
         return ()
+    if protocol not in (ICMP, ICMPV6):
+        raise Unsaid("a type belongs to ICMP", denies=denies)
     try:
         number = int(given["type"], 0)
     except ValueError:

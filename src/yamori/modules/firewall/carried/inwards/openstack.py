@@ -202,7 +202,20 @@ def _range(rule: dict[str, Any]) -> tuple[int | None, int | None]:
         if low is None:
             raise _Left(f"{written!r} is no range of ports")
         return low, high
-    return number(rule.get("port_range_min")), number(rule.get("port_range_max"))
+    low, high = _bound(rule, "port_range_min"), _bound(rule, "port_range_max")
+    if low is None and high is not None:
+        raise _Left("it has the end of a range, and no beginning")
+    return low, high
+
+
+def _bound(rule: dict[str, Any], key: str) -> int | None:
+    value = rule.get(key)
+    if value in (None, "", "None", -1, "-1"):
+        return None
+    found = number(value)
+    if found is None:
+        raise _Left(f"{text(value, 40)!r} is no port and no type")
+    return found
 
 
 def _peers(

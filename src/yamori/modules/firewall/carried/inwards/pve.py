@@ -24,6 +24,8 @@ from yamori.policy.selectors import Selector
 
 LABEL = "vmid"
 """The label by which a VM says its number there."""
+BLACKLIST = "blacklist"
+"""The IP set of the cluster whose members reach no VM."""
 MOST_BYTES, MOST_LINES = 4 << 20, 100_000
 _FILE = re.compile(r"#\s*file:\s*(?:\S*/)?(\S+)\s*")
 _SECTION = re.compile(r"\[(?:(OPTIONS|ALIASES|RULES)|(IPSET|GROUP)\s+(\S+))\s*\](?:\s*#.*)?", re.IGNORECASE)
@@ -157,19 +159,34 @@ class _Machine:
 
     def _lines(self, way: Direction) -> list[Step]:
         found: list[Step] = []
+        if way is Direction.IN and BLACKLIST in self._cluster.sets:
+            found += self._blacklist()
         for number, text in self._own.rules:
             words = text.split()
             if words and words[0].upper() == "GROUP" and len(words) >= 2:
-                if len(words) > 2 and way is Direction.IN:
-                    self._cannot(number, text, Unsaid("a group for one card only"))
-                elif words[1].lower() not in self._cluster.groups and way is Direction.IN:
-                    self._cannot(number, text, Unsaid("this group is not in the text (put cluster.fw before it)"))
-                elif len(words) == 2:
+                if len(words) > 2 or words[1].lower() not in self._cluster.groups:
+                    why = "a group for one card only" if len(words) > 2 else "this group is not in the text"
+                    if way is Direction.IN:
+                        self._cannot(number, text, Unsaid(f"{why}; all after it may be denied by it"))
+                    found.append(self._unknown(number))
+                else:
                     for inner, line in self._cluster.groups.get(words[1].lower(), ()):
                         found += self._step(inner, line, way)
             else:
                 found += self._step(number, text, way)
         return found
+
+    def _blacklist(self) -> list[Step]:
+        title = f"{self._name} {BLACKLIST}"
+        try:
+            prefixes = self._set(self._cluster.sets[BLACKLIST], 0, denies=True)
+        except Unsaid as why:
+            self._sheet.lose(f"{self._source}: [IPSET {BLACKLIST}]", f"{why}; all may be denied by it")
+            return [self._unknown(0)]
+        return [Step(title=title, allow=False, peer=Party(networks=prefixes))]
+
+    def _unknown(self, number: int) -> Step:
+        return Step(title=f"{self._name} {number}", allow=False, peer=Party(groups=("?",)))
 
     def _step(self, number: int, text: str, way: Direction) -> list[Step]:
         try:
@@ -182,7 +199,7 @@ class _Machine:
                 return []
             self._cannot(number, text, why)
             if why.denies:  # it cannot be said what it denies: anything might be it
-                return [Step(title=f"{self._name} {number}", allow=False, peer=Party(groups=("?",)))]
+                return [self._unknown(number)]
             return []
 
     def _made(self, number: int, line: Line) -> list[Step]:
