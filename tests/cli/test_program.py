@@ -89,7 +89,7 @@ ACTS = {
     ("agent", "install"),
     ("agent", "uninstall"),
 }
-NO_JSON = {("policy", "schema"), ("ledger", "export"), ("lab", "config")}
+NO_JSON = {("policy", "schema"), ("firewall", "schema"), ("ledger", "export"), ("lab", "config")}
 """They print JSON and nothing else."""
 
 
