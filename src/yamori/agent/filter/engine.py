@@ -7,6 +7,7 @@ import errno
 import itertools
 from collections.abc import Iterable
 
+from yamori.agent import netlink
 from yamori.agent.filter import messages, wire
 from yamori.agent.filter.change import Change
 from yamori.agent.filter.layout import FAMILIES, Layout, Place, is_ours, shard_of
@@ -119,7 +120,7 @@ class Engine:
 
     def _sweep(self, place: Place) -> None:
         for body in self._nft.dump(wire.GET_SET, place.family, messages.table(place.table)):
-            name = wire.read_word(wire.fields(body).get(2, b""))
+            name = netlink.text(netlink.fields(body).get(2, b""))
             if messages.is_shared(name):
                 self._delete_unused(wire.DEL_SET, place, messages.set_of(place.table, name))
 
@@ -175,7 +176,7 @@ class Engine:
             Place(family=family, table=name)
             for family in FAMILIES
             for body in self._nft.dump(wire.GET_TABLE, family)
-            if is_ours(family, name := wire.read_word(wire.fields(body).get(1, b"")))
+            if is_ours(family, name := netlink.text(netlink.fields(body).get(1, b"")))
         }
 
     def _drop(self, batch: Batch, places: set[Place]) -> None:

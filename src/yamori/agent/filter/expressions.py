@@ -10,6 +10,7 @@ from enum import IntEnum
 from functools import lru_cache
 from types import MappingProxyType
 
+from yamori.agent import netlink
 from yamori.agent.filter import wire
 
 _REGISTER = struct.pack("!I", 1)
@@ -63,8 +64,8 @@ class Expression:
 
 
 def _make(name: str, parts: Mapping[int, bytes]) -> Expression:
-    content = b"".join(wire.attribute(kind, part) for kind, part in parts.items())
-    packed = wire.attribute(1, wire.word(1, name) + wire.attribute(2, content))
+    content = b"".join(netlink.attribute(kind, part) for kind, part in parts.items())
+    packed = netlink.attribute(1, wire.word(1, name) + netlink.attribute(2, content))
     return Expression(name, MappingProxyType(dict(parts)), packed)
 
 
@@ -105,7 +106,7 @@ def fragment_header() -> Expression:
 @_kept
 def compare(how: Is, value: bytes) -> Expression:
     """Go on only if the loaded value compares so."""
-    return _make("cmp", {1: _REGISTER, 2: _n(how), 3: wire.attribute(1, value)})
+    return _make("cmp", {1: _REGISTER, 2: _n(how), 3: netlink.attribute(1, value)})
 
 
 @_kept
@@ -113,7 +114,7 @@ def mask(bits: bytes, flip: bytes | None = None) -> Expression:
     """Keep these bits of the loaded value, then flip those."""
     xor = bytes(len(bits)) if flip is None else flip
     parts = {1: _REGISTER, 2: _REGISTER, 3: _n(len(bits)), 6: _n(0)}
-    return _make("bitwise", parts | {4: wire.attribute(1, bits), 5: wire.attribute(1, xor)})
+    return _make("bitwise", parts | {4: netlink.attribute(1, bits), 5: netlink.attribute(1, xor)})
 
 
 @_kept
@@ -148,8 +149,8 @@ def over(per_second: int, burst: int) -> Expression:
 
 def over_each(meter: str, per_second: int, burst: int, forget_ms: int) -> Expression:
     """Go on only when there are more packets than that with the loaded value, counted in a set."""
-    limit = b"".join(wire.attribute(kind, part) for kind, part in _limit(per_second, burst).items())
-    counted = wire.word(1, "limit") + wire.attribute(2, limit)
+    limit = b"".join(netlink.attribute(kind, part) for kind, part in _limit(per_second, burst).items())
+    counted = wire.word(1, "limit") + netlink.attribute(2, limit)
     parts = {1: meter.encode() + b"\0", 3: _n(1), 4: _REGISTER, 6: struct.pack("!Q", forget_ms)}
     return _make("dynset", parts | {7: counted, 9: _n(0)})
 
@@ -167,15 +168,15 @@ def count(packets: int = 0, octets: int = 0) -> Expression:
 @_kept
 def end(code: int, chain: str | None = None) -> Expression:
     """Decide, or go to another chain."""
-    verdict = wire.attribute(1, struct.pack("!i", code)) + (b"" if chain is None else wire.word(2, chain))
-    return _make("immediate", {1: _n(0), 2: wire.attribute(2, verdict)})
+    verdict = netlink.attribute(1, struct.pack("!i", code)) + (b"" if chain is None else wire.word(2, chain))
+    return _make("immediate", {1: _n(0), 2: netlink.attribute(2, verdict)})
 
 
 def read(content: bytes) -> tuple[Expression, ...]:
     """Decode what the kernel tells as the expressions of a rule."""
     found = []
-    for _, element in wire.attributes(content):
-        told = wire.fields(element)
-        parts = dict(wire.attributes(told.get(2, b"")))
-        found.append(Expression(wire.read_word(told.get(1, b"")), MappingProxyType(parts)))
+    for _, element in netlink.attributes(content):
+        told = netlink.fields(element)
+        parts = dict(netlink.attributes(told.get(2, b"")))
+        found.append(Expression(netlink.text(told.get(1, b"")), MappingProxyType(parts)))
     return tuple(found)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from yamori.agent import netlink
 from yamori.agent.filter import expressions as x
 from yamori.agent.filter import wire
 from yamori.agent.filter.expressions import Expression
@@ -85,17 +86,17 @@ def chain(of: str, name: str, hook: Hook | None = None) -> bytes:
     where = wire.number(1, hook.number) + wire.number(2, hook.priority)
     if hook.device is not None:
         where += wire.word(3, hook.device)
-    return body + wire.attribute(4, where) + wire.number(5, x.ACCEPT) + wire.word(7, "filter")
+    return body + netlink.attribute(4, where) + wire.number(5, x.ACCEPT) + wire.word(7, "filter")
 
 
 def rule(of: str, name: str, line: Line, counted: tuple[int, int] = (0, 0)) -> bytes:
     """Describe a rule, its counter going on from (packets, bytes)."""
     steps = [x.count(*counted) if step.name == "counter" else step for step in line.steps]
     body = wire.word(1, of) + wire.word(2, name)
-    body += wire.attribute(4, b"".join(step.packed for step in steps))
+    body += netlink.attribute(4, b"".join(step.packed for step in steps))
     if line.id is not None:
         remark = line.id.encode("ascii") + b"\0"
-        body += wire.attribute(7, bytes([0, len(remark)]) + remark)
+        body += netlink.attribute(7, bytes([0, len(remark)]) + remark)
     return body
 
 
@@ -121,13 +122,13 @@ def verdict_map(of: str, name: str, identity: int, *, by_index: bool = False) ->
     kind, length = (_INDEX_TYPE, 4) if by_index else (_INTERFACE_TYPE, _NAME_LENGTH)
     body = set_of(of, name) + wire.number(3, MAP) + wire.number(4, kind)
     body += wire.number(5, length) + wire.number(6, _VERDICT_TYPE)
-    return body + wire.number(10, identity) + wire.attribute(13, _HOST_ORDER)
+    return body + wire.number(10, identity) + netlink.attribute(13, _HOST_ORDER)
 
 
 def meter(of: str, name: str, length: int, size: int, identity: int) -> bytes:
     """Describe a set that rules fill, one counted rate for each element."""
     body = set_of(of, name) + wire.number(3, EVALUATED | TIMEOUT) + wire.number(4, _TYPES[length])
-    return body + wire.number(5, length) + wire.attribute(9, wire.number(1, size)) + wire.number(10, identity)
+    return body + wire.number(5, length) + netlink.attribute(9, wire.number(1, size)) + wire.number(10, identity)
 
 
 def range_elements(of: str, name: str, ranges: Ranges) -> Iterator[bytes]:
@@ -146,10 +147,10 @@ def entry(of: str, name: str, key: bytes, to: str | None = None, remark: str = "
     """Describe, or with no chain only name, an element of a verdict map."""
     more = b""
     if to is not None:
-        verdict = wire.attribute(1, struct.pack("!i", x.GOTO)) + wire.word(2, to)
-        more = wire.attribute(2, wire.attribute(2, verdict))
+        verdict = netlink.attribute(1, struct.pack("!i", x.GOTO)) + wire.word(2, to)
+        more = netlink.attribute(2, netlink.attribute(2, verdict))
         if remark:
-            more += wire.attribute(6, bytes([0, len(remark) + 1]) + remark.encode("ascii") + b"\0")
+            more += netlink.attribute(6, bytes([0, len(remark) + 1]) + remark.encode("ascii") + b"\0")
     return _elements(of, name, [_element(key, more)])
 
 
@@ -164,16 +165,16 @@ def index_key(index: int) -> bytes:
 
 
 def _element(key: bytes, more: bytes) -> bytes:
-    return wire.attribute(1, wire.attribute(1, wire.attribute(1, key)) + more)
+    return netlink.attribute(1, netlink.attribute(1, netlink.attribute(1, key)) + more)
 
 
 def _elements(of: str, name: str, elements: list[bytes]) -> bytes:
-    return set_of(of, name) + wire.attribute(3, b"".join(elements))
+    return set_of(of, name) + netlink.attribute(3, b"".join(elements))
 
 
 def read_rule(body: bytes) -> ToldRule:
     """Decode a rule."""
-    told = wire.fields(body)
+    told = netlink.fields(body)
     steps = x.read(told.get(4, b""))
     packets = octets = 0
     for step in steps:
@@ -181,8 +182,8 @@ def read_rule(body: bytes) -> ToldRule:
             octets, packets = (int.from_bytes(step.parts.get(k, b""), "big") for k in (1, 2))
     named = _remark(told.get(7, b""))
     return ToldRule(
-        table=wire.read_word(told.get(1, b"")),
-        chain=wire.read_word(told.get(2, b"")),
+        table=netlink.text(told.get(1, b"")),
+        chain=netlink.text(told.get(2, b"")),
         id=named,
         steps=tuple(step for step in steps if step.name != "counter"),
         packets=packets,
@@ -192,17 +193,17 @@ def read_rule(body: bytes) -> ToldRule:
 
 def read_chain(body: bytes) -> ToldChain:
     """Decode a chain."""
-    told = wire.fields(body)
+    told = netlink.fields(body)
     hook = None
     if 4 in told:
-        where = wire.fields(told[4])
+        where = netlink.fields(told[4])
         number, priority = struct.unpack("!I", where[1])[0], struct.unpack("!i", where[2])[0]
-        devices = [each for _, each in wire.attributes(where.get(4, b""))] or [where.get(3, b"")]
-        device = wire.read_word(devices[0]) or None
+        devices = [each for _, each in netlink.attributes(where.get(4, b""))] or [where.get(3, b"")]
+        device = netlink.text(devices[0]) or None
         hook = Hook(number=number, priority=priority, device=device)
     return ToldChain(
-        table=wire.read_word(told.get(1, b"")),
-        name=wire.read_word(told.get(3, b"")),
+        table=netlink.text(told.get(1, b"")),
+        name=netlink.text(told.get(3, b"")),
         hook=hook,
         policy=struct.unpack("!I", told[5])[0] if 5 in told else None,
     )
@@ -217,21 +218,21 @@ def _remark(untrusted: bytes) -> str | None:
 
 def read_entries(body: bytes) -> Iterator[ToldEntry]:
     """Decode elements of a verdict map."""
-    for _, element in wire.attributes(wire.fields(body).get(3, b"")):
-        told = wire.fields(element)
-        verdict = wire.fields(wire.fields(told.get(2, b"")).get(2, b""))
+    for _, element in netlink.attributes(netlink.fields(body).get(3, b"")):
+        told = netlink.fields(element)
+        verdict = netlink.fields(netlink.fields(told.get(2, b"")).get(2, b""))
         yield ToldEntry(
-            key=wire.fields(told.get(1, b"")).get(1, b""),
-            to=wire.read_word(verdict.get(2, b"")),
+            key=netlink.fields(told.get(1, b"")).get(1, b""),
+            to=netlink.text(verdict.get(2, b"")),
             remark=_remark(told.get(6, b"")) or "",
         )
 
 
 def read_elements(body: bytes) -> Iterator[tuple[bytes, bool]]:
     """Decode elements of a set: the key, and whether it ends a range."""
-    for _, element in wire.attributes(wire.fields(body).get(3, b"")):
-        told = wire.fields(element)
-        key = wire.fields(told.get(1, b"")).get(1, b"")
+    for _, element in netlink.attributes(netlink.fields(body).get(3, b"")):
+        told = netlink.fields(element)
+        key = netlink.fields(told.get(1, b"")).get(1, b"")
         ends = int.from_bytes(told.get(3, b""), "big") & _RANGE_END
         yield key, bool(ends)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from yamori.agent import netlink
 from yamori.agent.filter import messages, wire
 from yamori.agent.filter.layout import BRIDGE, TABLE, Place, shard_of
 from yamori.agent.filter.line import Line
@@ -57,7 +58,7 @@ def meters_in(rules: Iterable[ToldRule], stem: str) -> set[str]:
     """Return the names of the meters of a port that its rules fill."""
     begins = stem.encode()
     return {
-        wire.read_word(step.parts[1])
+        netlink.text(step.parts[1])
         for rule in rules
         for step in rule.steps
         if step.name == "dynset" and step.parts.get(1, b"").startswith(begins)

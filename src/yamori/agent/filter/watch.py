@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from yamori.agent import netlink
 from yamori.agent.filter import messages, wire
 from yamori.agent.filter.layout import BRIDGE, FAMILIES, TABLE, Layout, Place, is_ours
 from yamori.agent.filter.line import Line
@@ -155,4 +156,4 @@ def _entrances(nft: Nft, wanted: Iterable[Seated]) -> list[Difference]:
 
 
 def _shown(map_: str, key: bytes) -> str:
-    return str(int.from_bytes(key, sys.byteorder)) if map_ == READY else wire.read_word(key)
+    return str(int.from_bytes(key, sys.byteorder)) if map_ == READY else netlink.text(key)

@@ -8,10 +8,23 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from yamori.agent.netlink import (
+    ACK,
+    DONE,
+    DUMP,
+    ERROR,
+    HEADER,
+    INTERRUPTED,
+    REQUEST,
+    attribute,
+    messages,
+    opened,
+    refusal,
+)
 from yamori.model.errors import Rejected, TimedOut
 
 NEW_TABLE, GET_TABLE, DEL_TABLE, NEW_CHAIN, GET_CHAIN, DEL_CHAIN = 0, 1, 2, 3, 4, 5
@@ -21,16 +34,9 @@ EXCLUSIVE, CREATE, APPEND = 0x200, 0x400, 0x800
 INET, BRIDGE, NETDEV = 1, 7, 5
 """NFPROTO_*: families of tables."""
 
-_REQUEST, _ACK, _DUMP = 0x01, 0x04, 0x300
-_HEADER = struct.Struct("=IHHII")
 _FAMILY = struct.Struct("!BBH")
-_ATTRIBUTE = struct.Struct("=HH")
-_TYPE_BITS = 0x3FFF
 _NETFILTER, _NF_TABLES = 12, 10
 _BEGIN, _END = 0x10, 0x11
-_ERROR, _DONE = 2, 3
-_INTERRUPTED, _CAPPED, _EXPLAINED = 0x10, 0x100, 0x200
-_SOL_NETLINK, _EXT_ACK = 270, 11
 _SEND_FORCED, _RECEIVE_FORCED = 32, 33
 """SO_SNDBUFFORCE, SO_RCVBUFFORCE (<asm-generic/socket.h>)."""
 _PATIENCE_S = 30.0
@@ -53,28 +59,6 @@ class Torn(NftRefused):
     """The rule set changed while it was read, again and again."""
 
 
-def attribute(kind: int, content: bytes) -> bytes:
-    """Encode one attribute."""
-    size = _ATTRIBUTE.size + len(content)
-    return _ATTRIBUTE.pack(size, kind) + content + b"\0" * (-size % 4)
-
-
-def attributes(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Decode a run of attributes, in order."""
-    at = 0
-    while at + _ATTRIBUTE.size <= len(content):
-        size, kind = _ATTRIBUTE.unpack_from(content, at)
-        if size < _ATTRIBUTE.size or at + size > len(content):
-            return
-        yield kind & _TYPE_BITS, content[at + _ATTRIBUTE.size : at + size]
-        at += (size + 3) & ~3
-
-
-def fields(content: bytes) -> Mapping[int, bytes]:
-    """Decode a run of attributes by their kinds; of a kind that comes twice, the last."""
-    return dict(attributes(content))
-
-
 def number(kind: int, value: int) -> bytes:
     """Encode a 32-bit number."""
     return attribute(kind, struct.pack("!I", value & 0xFFFF_FFFF))
@@ -83,11 +67,6 @@ def number(kind: int, value: int) -> bytes:
 def word(kind: int, value: str) -> bytes:
     """Encode a name."""
     return attribute(kind, value.encode("ascii") + b"\0")
-
-
-def read_word(content: bytes) -> str:
-    """Decode a name."""
-    return content.partition(b"\0")[0].decode("utf-8", "replace")
 
 
 class Batch:
@@ -101,20 +80,20 @@ class Batch:
     def add(self, kind: int, family: int, body: bytes, flags: int = 0) -> None:
         """Add one change."""
         self.changes.append((kind, family, flags, body))
-        self.size += _HEADER.size + _FAMILY.size + len(body)
+        self.size += HEADER.size + _FAMILY.size + len(body)
 
     def __len__(self) -> int:
         return len(self.changes)
 
     def packed(self, *, commit: bool) -> bytes:
         """Encode it. Without the end mark the kernel tries everything, says what is wrong, and puts all back."""
-        parts = [_message(_BEGIN, _REQUEST, 0, 0, _NF_TABLES, b"")]
+        parts = [_message(_BEGIN, REQUEST, 0, 0, _NF_TABLES, b"")]
         last = len(self.changes)
         for index, (kind, family, flags, body) in enumerate(self.changes, 1):
-            flags |= _REQUEST | (_ACK if index == last else 0)
+            flags |= REQUEST | (ACK if index == last else 0)
             parts.append(_message(_NF_TABLES << 8 | kind, flags, index, family, 0, body))
         if commit:
-            parts.append(_message(_END, _REQUEST, last + 1, 0, _NF_TABLES, b""))
+            parts.append(_message(_END, REQUEST, last + 1, 0, _NF_TABLES, b""))
         return b"".join(parts)
 
 
@@ -122,10 +101,7 @@ class Nft:
     """One netlink socket in the network namespace of the calling thread. Blocking; for one thread."""
 
     def __enter__(self) -> Self:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
-        self._socket.settimeout(_PATIENCE_S)
-        self._socket.bind((0, 0))
-        self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
+        self._socket = opened(_NETFILTER, _PATIENCE_S)
         for option, size in ((_SEND_FORCED, _MOST_SENT), (_RECEIVE_FORCED, _RECEIVE)):
             try:
                 self._socket.setsockopt(socket.SOL_SOCKET, option, size)
@@ -146,7 +122,7 @@ class Nft:
         refusal: NftRefused | None = None
         while True:
             for kind, flags, sequence, content in self._receive():
-                if kind != _ERROR:
+                if kind != ERROR:
                     continue
                 refused = _refusal(flags, content, sequence - 1)
                 refusal = refusal or refused
@@ -159,7 +135,7 @@ class Nft:
     def dump(self, kind: int, family: int, body: bytes = b"") -> list[bytes]:
         """Return the bodies of all objects of a kind, as they were at one moment. Raises NftRefused, TimedOut."""
         for _ in range(64):
-            found, torn = self._ask(kind, family, body, _DUMP)
+            found, torn = self._ask(kind, family, body, DUMP)
             if not torn:
                 return found
         raise Torn("", number=errno.EINTR)
@@ -167,7 +143,7 @@ class Nft:
     def one(self, kind: int, family: int, body: bytes) -> bytes | None:
         """Return the body of one object, None if there is no such. Raises NftRefused, TimedOut."""
         try:
-            found, _ = self._ask(kind, family, body, _ACK)
+            found, _ = self._ask(kind, family, body, ACK)
         except NftRefused as error:
             if error.errno == errno.ENOENT:
                 return None
@@ -175,15 +151,15 @@ class Nft:
         return found[0] if found else None
 
     def _ask(self, kind: int, family: int, body: bytes, flags: int) -> tuple[list[bytes], bool]:
-        self._socket.send(_message(_NF_TABLES << 8 | kind, _REQUEST | flags, 1, family, 0, body))
+        self._socket.send(_message(_NF_TABLES << 8 | kind, REQUEST | flags, 1, family, 0, body))
         found: list[bytes] = []
         torn = False
         while True:
             for answered, told, _, content in self._receive():
-                torn = torn or bool(told & _INTERRUPTED)
-                if answered == _DONE:
+                torn = torn or bool(told & INTERRUPTED)
+                if answered == DONE:
                     return found, torn
-                if answered == _ERROR:
+                if answered == ERROR:
                     refused = _refusal(told, content, -1)
                     if refused is not None:
                         raise refused
@@ -197,13 +173,7 @@ class Nft:
             raise TimedOut("the kernel's packet filter does not answer") from None
         except OSError as error:
             raise NftRefused("", number=error.errno or errno.EIO) from error
-        at = 0
-        while at + _HEADER.size <= len(packet):
-            size, kind, flags, sequence, _ = _HEADER.unpack_from(packet, at)
-            if size < _HEADER.size or at + size > len(packet):
-                return
-            yield kind, flags, sequence, packet[at + _HEADER.size : at + size]
-            at += (size + 3) & ~3
+        yield from messages(packet)
 
     def _drain(self) -> None:
         """Throw away what the kernel says after the answer that counts."""
@@ -218,17 +188,10 @@ class Nft:
 
 
 def _message(kind: int, flags: int, sequence: int, family: int, resource: int, body: bytes) -> bytes:
-    size = _HEADER.size + _FAMILY.size + len(body)
-    return _HEADER.pack(size, kind, flags, sequence, 0) + _FAMILY.pack(family, 0, resource) + body
+    size = HEADER.size + _FAMILY.size + len(body)
+    return HEADER.pack(size, kind, flags, sequence, 0) + _FAMILY.pack(family, 0, resource) + body
 
 
 def _refusal(flags: int, content: bytes, at: int) -> NftRefused | None:
-    (code,) = struct.unpack_from("=i", content)
-    if code == 0:
-        return None
-    words = ""
-    if flags & _EXPLAINED:
-        (size,) = struct.unpack_from("=I", content, 4)
-        start = 4 + (_HEADER.size if flags & _CAPPED else (size + 3) & ~3)
-        words = fields(content[start:]).get(1, b"").rstrip(b"\0").decode("ascii", "replace")[:200]
-    return NftRefused(words, number=-code, at=at)
+    told = refusal(flags, content)
+    return None if told is None else NftRefused(told[1], number=told[0], at=at)

@@ -1,4 +1,4 @@
-"""The kernel's rtnetlink: requests, attributes, network interfaces (rtnetlink(7), <linux/rtnetlink.h>)."""
+"""The kernel's rtnetlink: requests, and network interfaces (rtnetlink(7), <linux/rtnetlink.h>)."""
 
 import errno
 import os
@@ -10,25 +10,32 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from yamori.agent.netlink import (
+    ACK,
+    DONE,
+    DUMP,
+    ERROR,
+    HEADER,
+    INTERRUPTED,
+    REQUEST,
+    attribute,
+    fields,
+    messages,
+    opened,
+    refusal,
+    text,
+)
 from yamori.model.errors import Rejected, TimedOut
 
-REQUEST, ACK, DUMP = 0x01, 0x04, 0x300
 REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400
 NEW_LINK, DEL_LINK, GET_LINK = 16, 17, 18
 
-_HEADER = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
 _LINK = struct.Struct("=BxHiII")
-_ERROR, _DONE = 2, 3
-_INTERRUPTED, _CAPPED, _EXPLAINED = 0x10, 0x100, 0x200
-_SOL_NETLINK, _EXT_ACK = 270, 11
-_TYPE_BITS = 0x3FFF
+_ROUTE = 0
 _PATIENCE_S = 10.0
 _MOST_MESSAGES = 1_000_000
 _IFF_UP = 0x1
 _NAME, _ADDRESS, _MTU, _MASTER, _LINK_INFO, _ALIAS, _KIND = 3, 1, 4, 10, 18, 20, 1
-_MESSAGE = 1
-"""NLMSGERR_ATTR_MSG: the kernel's own words about a refusal."""
 
 
 class KernelRefused(Rejected):
@@ -57,10 +64,7 @@ class Netlink:
     """One rtnetlink socket in the network namespace of the calling thread. Blocking; for one thread."""
 
     def __enter__(self) -> Self:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-        self._socket.settimeout(_PATIENCE_S)
-        self._socket.bind((0, 0))
-        self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
+        self._socket = opened(_ROUTE, _PATIENCE_S)
         self._sequence = 0
         return self
 
@@ -80,7 +84,7 @@ class Netlink:
             found: list[bytes] = []
             torn = False
             for flags, answer in self._exchange(kind, REQUEST | DUMP, body):
-                torn = torn or bool(flags & _INTERRUPTED)
+                torn = torn or bool(flags & INTERRUPTED)
                 found.append(answer)
                 if len(found) > _MOST_MESSAGES:
                     raise KernelRefused("more objects than can be", number=errno.EOVERFLOW)
@@ -89,67 +93,22 @@ class Netlink:
 
     def _exchange(self, kind: int, flags: int, body: bytes) -> Iterator[tuple[int, bytes]]:
         self._sequence += 1
-        self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
+        self._socket.send(HEADER.pack(HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
         while True:
             try:
                 packet = self._socket.recv(1 << 18)
             except TimeoutError:
                 raise TimedOut("the kernel does not answer") from None
-            for answered, found, sequence, content in _messages(packet):
+            for answered, found, sequence, content in messages(packet):
                 if sequence != self._sequence:
                     continue
-                if answered == _ERROR:
-                    _raise_if_refused(found, content)
+                if answered == ERROR:
+                    if (refused := refusal(found, content)) is not None:
+                        raise KernelRefused(refused[1], number=refused[0])
                     return
-                if answered == _DONE:
+                if answered == DONE:
                     return
                 yield found, content
-
-
-def _messages(packet: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    at = 0
-    while at + _HEADER.size <= len(packet):
-        size, kind, flags, sequence, _ = _HEADER.unpack_from(packet, at)
-        if size < _HEADER.size or at + size > len(packet):
-            return
-        yield kind, flags, sequence, packet[at + _HEADER.size : at + size]
-        at += (size + 3) & ~3
-
-
-def _raise_if_refused(flags: int, content: bytes) -> None:
-    (number,) = struct.unpack_from("=i", content)
-    if number == 0:
-        return
-    words = ""
-    if flags & _EXPLAINED:
-        (size,) = struct.unpack_from("=I", content, 4)
-        start = 4 + (_HEADER.size if flags & _CAPPED else (size + 3) & ~3)
-        words = attributes(content[start:]).get(_MESSAGE, b"").rstrip(b"\0").decode("ascii", "replace")[:200]
-    raise KernelRefused(words, number=-number)
-
-
-def attribute(kind: int, content: bytes) -> bytes:
-    """Encode one attribute."""
-    size = _ATTRIBUTE.size + len(content)
-    return _ATTRIBUTE.pack(size, kind) + content + b"\0" * (-size % 4)
-
-
-def attributes(content: bytes) -> Mapping[int, bytes]:
-    """Decode a run of attributes; of a kind that comes twice, the last."""
-    found: dict[int, bytes] = {}
-    at = 0
-    while at + _ATTRIBUTE.size <= len(content):
-        size, kind = _ATTRIBUTE.unpack_from(content, at)
-        if size < _ATTRIBUTE.size or at + size > len(content):
-            break
-        found[kind & _TYPE_BITS] = content[at + _ATTRIBUTE.size : at + size]
-        at += (size + 3) & ~3
-    return found
-
-
-def text(content: bytes) -> str:
-    """Decode a name that ends with a zero byte."""
-    return content.partition(b"\0")[0].decode("utf-8", "replace")
 
 
 def links(netlink: Netlink) -> Mapping[int, Link]:
@@ -157,11 +116,11 @@ def links(netlink: Netlink) -> Mapping[int, Link]:
     found: dict[int, Link] = {}
     for body in netlink.dump(GET_LINK, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
         index = _LINK.unpack_from(body)[2]
-        told = attributes(body[_LINK.size :])
+        told = fields(body[_LINK.size :])
         found[index] = Link(
             index=index,
             name=text(told.get(_NAME, b"")),
-            kind=text(attributes(told.get(_LINK_INFO, b"")).get(_KIND, b"")),
+            kind=text(fields(told.get(_LINK_INFO, b"")).get(_KIND, b"")),
             address=told.get(_ADDRESS, b""),
             mtu=int.from_bytes(told.get(_MTU, b""), sys.byteorder),
             master=int.from_bytes(told.get(_MASTER, b""), sys.byteorder),

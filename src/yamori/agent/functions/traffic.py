@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from yamori.agent.functions.netlink import CREATE, EXCLUSIVE, REPLACE, Netlink, attribute, attributes, text
+from yamori.agent.functions.netlink import CREATE, EXCLUSIVE, REPLACE, Netlink
+from yamori.agent.netlink import attribute, fields, text
 
 HANDLE, HANDLE_OVER_NONE = 0x5941_0000, 0x5942_0000
 """``5941:`` and ``5942:``, the handles by which our queueing is known.
@@ -86,9 +87,9 @@ def queueings(netlink: Netlink, index: int) -> list[Queueing]:
     for body in netlink.dump(_GET_QDISC, _MESSAGE.pack(0, index, 0, 0, 0)):
         _, where, handle, parent, _ = _MESSAGE.unpack_from(body)
         if where == index:
-            told = attributes(body[_MESSAGE.size :])
+            told = fields(body[_MESSAGE.size :])
             kind = text(told.get(_KIND, b""))
-            rate = _tbf_rate(attributes(told.get(_OPTIONS, b""))) if kind == "tbf" else None
+            rate = _tbf_rate(fields(told.get(_OPTIONS, b""))) if kind == "tbf" else None
             found.append(Queueing(index=where, kind=kind, handle=handle, parent=parent, rate=rate))
     return found
 
@@ -140,21 +141,21 @@ def filters(netlink: Netlink, index: int, ingress: str) -> list[Filter]:
     """List the filters on what comes in. ``ingress`` is the kind of the qdisc there."""
     found = []
     for body in netlink.dump(_GET_FILTER, _MESSAGE.pack(0, index, 0, _INGRESS_OF[ingress], 0)):
-        told = attributes(body[_MESSAGE.size :])
+        told = fields(body[_MESSAGE.size :])
         info = _MESSAGE.unpack_from(body)[4]
         kind = text(told.get(_KIND, b""))
-        options = attributes(told.get(_OPTIONS, b""))
+        options = fields(told.get(_OPTIONS, b""))
         acts = options.get(_ACTION_OF.get(kind, -1))
         if not options or (kind == "u32" and _U32_SELECTOR not in options):
             continue  # the head of a chain, or a classifier's own table: both are listed like filters
-        action = attributes(attributes(acts).get(1, b"")) if acts is not None else {}
+        action = fields(fields(acts).get(1, b"")) if acts is not None else {}
         found.append(_filter(kind, info >> 16, action))
     return found
 
 
 def _filter(kind: str, priority: int, action: Mapping[int, bytes]) -> Filter:
     name = text(action.get(_ACT_KIND, b""))
-    told = attributes(action.get(_ACT_OPTIONS, b""))
+    told = fields(action.get(_ACT_OPTIONS, b""))
     rate = target = None
     if name == "police" and len(told.get(_POLICE_PARAMETERS, b"")) >= _POLICE.size:
         rate = _RATE.unpack(_POLICE.unpack_from(told[_POLICE_PARAMETERS])[5])[5]
